@@ -1,0 +1,1 @@
+"""bursar spends compute well: a limit in, a plan, the spending, never over, a receipt."""

@@ -1,0 +1,74 @@
+"""Everything bursar raises on purpose.
+
+    BursarError
+    ├── BadInput            a value we were given can't be used: says which, the rule, a remedy  (exit 2)
+    ├── BudgetExceeded      this spend would pass a limit: says scope, resource, limit, asked     (exit 1)
+    ├── Unbounded           this spend can't be bounded before it is spent, so it isn't started   (exit 1)
+    ├── Infeasible          the request can't be met: says what binds, and by how much            (exit 1)
+    ├── LedgerCorrupt       the hash chain or the derived totals don't hold                       (exit 1)
+    └── BackendError        an upstream failed: says which, what it answered, what to try         (exit 3)
+        └── Exhausted       a replay has no recorded sample left
+
+A message gives the value, the rule and a remedy. No message holds a secret.
+"""
+
+
+class BursarError(Exception):
+    """Base of all errors raised on purpose; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class BadInput(BursarError, ValueError):
+    """A value we were given can't be used."""
+
+    exit_code = 2
+
+
+class BudgetExceeded(BursarError):
+    """A spend would pass the limit of `scope`. Amounts are in the unit of `resource`."""
+
+    def __init__(
+        self, scope: str, resource: str, limit: float, committed: float, asked: float
+    ) -> None:
+        self.scope, self.resource = scope, resource
+        self.limit, self.committed, self.asked = limit, committed, asked
+        super().__init__(
+            f"{scope}: {asked:g} {resource} asked with {committed:g} of {limit:g} spent or held; "
+            f"raise the limit, or ask for at most {max(0.0, limit - committed):g}"
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.scope, self.resource, self.limit, self.committed, self.asked)
+
+
+class Unbounded(BursarError):
+    """A spend has no known upper bound in a limited resource, so it is not started."""
+
+    def __init__(self, scope: str, resource: str, remedy: str = "") -> None:
+        self.scope, self.resource, self.remedy = scope, resource, remedy
+        super().__init__(
+            f"{scope}: {resource} is limited but can't be bounded before it is spent"
+            + (f"; {remedy}" if remedy else "")
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.scope, self.resource, self.remedy)
+
+
+class Infeasible(BursarError):
+    """What was asked can't be met."""
+
+
+class LedgerCorrupt(BursarError):
+    """An entry was edited, or totals do not add up."""
+
+
+class BackendError(BursarError):
+    """An upstream failed."""
+
+    exit_code = 3
+
+
+class Exhausted(BackendError):
+    """No recorded sample is left for a question."""
