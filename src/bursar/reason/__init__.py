@@ -1,0 +1,32 @@
+"""Strategies: what spends a purse on questions. `STRATEGIES` names them all."""
+
+from collections.abc import Callable
+
+from bursar.errors import BadInput
+from bursar.reason.adaptive_consistency import AdaptiveConsistency
+from bursar.reason.auto import Auto
+from bursar.reason.base import Strategy
+from bursar.reason.best_of_n import BestOfN
+from bursar.reason.revision import Revision
+from bursar.reason.rounds import RoundRobin
+from bursar.reason.self_consistency import SelfConsistency
+from bursar.reason.single import Single
+from bursar.reason.weighted_vote import WeightedVote
+
+STRATEGIES: dict[str, Callable[[], Strategy]] = {
+    "single": lambda: RoundRobin("single", Single()),
+    "self_consistency": lambda: RoundRobin("self_consistency", SelfConsistency()),
+    "best_of_n": lambda: RoundRobin("best_of_n", BestOfN()),
+    "weighted_vote": lambda: RoundRobin("weighted_vote", WeightedVote()),
+    "adaptive_consistency": lambda: RoundRobin("adaptive_consistency", AdaptiveConsistency()),
+    "revision": lambda: RoundRobin("revision", Revision()),
+    "auto": Auto,
+}
+"""Name -> what makes the strategy."""
+
+
+def strategy(name: str) -> Strategy:
+    """The strategy called `name`; raises `BadInput` with the names there are."""
+    if name not in STRATEGIES:
+        raise BadInput(f"unknown strategy {name!r}; choose one of {', '.join(STRATEGIES)}")
+    return STRATEGIES[name]()

@@ -1,0 +1,193 @@
+"""Auto: spends where the next unit buys the most right answers, across questions and arms.
+
+Round by round: learn from the attempts so far, say for every question what m more attempts by
+each arm would be worth and cost, divide what is left of the budget over all of that (hull greedy:
+plan, price), buy the first steps of the plan, steepest first, and think again. It stops when the
+budget can buy nothing more, or when nothing that it can buy is worth its price. The best answers
+so far are at hand at any moment. No knob per task: where a checker may be asked it is asked,
+where there is none agreement decides, and what a log-probability is worth is learned on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bursar.allocate.base import Options
+from bursar.allocate.hull import HullAllocator
+from bursar.answer import Answer
+from bursar.errors import BadInput
+from bursar.reason.base import Arm, OnRound, Pick, Round, Work, to_answer
+from bursar.reason.belief import CostBelief, TaskBelief
+from bursar.reason.workbench import Workbench
+from bursar.workload.tasks.base import Question
+
+Floats = NDArray[np.float64]
+LADDER = (1, 2, 4, 8, 16, 32)
+"""How many attempts an option may hold: one attempt more may buy nothing where four do."""
+LEAST_GAIN = 1e-3
+"""A plan's option must promise this much more P(right): less is noise of the belief."""
+
+
+@dataclass(frozen=True, slots=True)
+class Auto:
+    """The price-led strategy. `worth`: what one right answer is worth, in units of the limited
+    resource; then spending also ends when the next unit buys less than that. `share` of what is
+    left is spent in one round, and at least `least_share` of the whole limit."""
+
+    worth: float | None = None
+    share: float = 1 / 6
+    least_share: float = 1 / 48
+    name: str = "auto"
+
+    async def solve(
+        self, questions: Sequence[Question], bench: Workbench, on_round: OnRound | None = None
+    ) -> list[Answer]:
+        works = [Work(q) for q in questions]
+        market = Market.open(works, bench)
+        whole = market.left()
+        while (left := market.left()) > 0:
+            plan = market.plan(left, self.worth)
+            moves = market.first_steps(plan, max(self.share * left, self.least_share * whole))
+            if not moves:
+                break
+            refused = await bench.attempt(moves)
+            market.learn()
+            if on_round:
+                bought = len(moves) - refused
+                on_round(Round(bench.purse.spent, plan.price, bought, tuple(market.picks())))
+            if bench.purse.failure or refused == len(moves):
+                break
+        for work in works:
+            work.stopped = work.stopped or ("verified" if work.verified else "price")
+        return [to_answer(w, p) for w, p in zip(works, market.picks(), strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the plan would buy for one question: `count` attempts by `arm` at this slope."""
+
+    arm: Arm
+    count: int
+    cost: float
+    slope: float
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A plan in the market's words: an offer or None per question, and the price."""
+
+    offers: tuple[Offer | None, ...]
+    price: float
+
+
+@dataclass(slots=True)
+class Market:
+    """All questions, what is believed of them, and what more attempts cost and promise."""
+
+    works: list[Work]
+    bench: Workbench
+    resources: tuple[str, ...]
+    groups: list[tuple[list[int], TaskBelief]]
+
+    @classmethod
+    def open(cls, works: list[Work], bench: Workbench) -> Market:
+        resources = bench.purse.limited
+        if not resources:
+            raise BadInput('auto needs a limit to plan with: give a budget such as "20k tokens"')
+        groups = []
+        for task in dict.fromkeys(w.question.task for w in works):
+            rows = [i for i, w in enumerate(works) if w.question.task == task]
+            mine = [works[i] for i in rows]
+            checked = bench.checker_at_hand(mine[0])
+            groups.append((rows, TaskBelief(mine, bench.arms(), checked)))
+        return cls(works, bench, resources, groups)
+
+    def left(self) -> float:
+        """What is left of the first limited resource; 0 when any of them has run out."""
+        amounts = [self.bench.purse.left(r) for r in self.resources]
+        return amounts[0] if min(amounts) > 0 else 0.0
+
+    def learn(self) -> None:
+        """Take in the attempts bought since."""
+        for _, belief in self.groups:
+            belief.update()
+
+    def picks(self) -> list[Pick]:
+        """The answer to each question that would be given now."""
+        out: list[Pick] = [Pick(None, None)] * len(self.works)
+        for rows, belief in self.groups:
+            for row, pick in zip(rows, belief.picks(), strict=True):
+                out[row] = pick
+        return out
+
+    def plan(self, left: float, worth: float | None) -> Intent:
+        """Divide `left` over all questions, arms and numbers of attempts."""
+        ladder = [(arm, m) for arm in self.bench.arms() for m in self._ladder(arm)]
+        values = np.full((len(self.works), 1 + len(ladder)), -np.inf)
+        costs = np.zeros_like(values)
+        for rows, belief in self.groups:
+            base = np.array([p.p_right or 0.0 for p in belief.picks()])
+            values[rows, 0] = base
+            for arm in self.bench.arms():
+                columns = [1 + i for i, (a, _) in enumerate(ladder) if a == arm]
+                counts = self._ladder(arm)
+                gained = belief.after(arm, counts)
+                open_ = np.array([self._open(w, arm) for w in belief.works])
+                gained[~open_ | (gained[:, -1] - base < LEAST_GAIN)] = -np.inf
+                values[np.ix_(rows, columns)] = gained
+                each = self._cost(belief.works, arm, left)
+                costs[np.ix_(rows, columns)] = each[:, None] * np.array(counts)
+        plan = HullAllocator(target_gap=1e-4).allocate(Options(values, costs), left)
+        price = plan.price.of("tokens")
+        floor = max(price, 1.0 / worth) if worth else price
+        offers: list[Offer | None] = []
+        for i, option in enumerate(plan.choice):
+            gain, cost = values[i, option] - values[i, 0], costs[i, option]
+            if option == 0 or cost <= 0 or gain / cost < 0.999 * floor:
+                offers.append(None)
+            else:
+                arm, count = ladder[option - 1]
+                offers.append(Offer(arm, count, cost / count, gain / cost))
+        return Intent(tuple(offers), floor)
+
+    def first_steps(self, intent: Intent, amount: float) -> list[tuple[Work, Arm]]:
+        """The steepest offers' first attempts, for about `amount` in all, and at least one."""
+        order = sorted(
+            (i for i, o in enumerate(intent.offers) if o), key=lambda i: -_slope(intent.offers[i])
+        )
+        moves: list[tuple[Work, Arm]] = []
+        spent = 0.0
+        for i in order:
+            offer = intent.offers[i]
+            assert offer is not None
+            if spent >= amount and moves:
+                break
+            count = max(1, offer.count // 4)
+            moves += [(self.works[i], offer.arm)] * count
+            spent += count * offer.cost
+        return moves
+
+    def _cost(self, works: Sequence[Work], arm: Arm, left: float) -> Floats:
+        """Cost of one attempt in the first limited resource; with several limits, in the one of
+        which it takes the largest share of what is left, converted."""
+        shares = [
+            CostBelief(self.bench, r).of(works, arm) / max(self.bench.purse.left(r), 1e-12)
+            for r in self.resources
+        ]
+        return np.asarray(np.max(shares, axis=0) * left)
+
+    def _ladder(self, arm: Arm) -> tuple[int, ...]:
+        return LADDER[:1] if arm.temperature == 0 else LADDER
+
+    def _open(self, work: Work, arm: Arm) -> bool:
+        if arm in work.closed or work.verified is not None:
+            return False
+        return arm.temperature > 0 or all(a.arm != arm for a in work.attempts)
+
+
+def _slope(offer: Offer | None) -> float:
+    return offer.slope if offer else 0.0

@@ -1,0 +1,124 @@
+"""What `auto` believes about every question: which answer is right, what more attempts would buy,
+and what they would cost. Learned while spending, task by task, from the attempts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bursar.reason.base import Arm, Attempt, Pick, Work
+from bursar.reason.workbench import Workbench
+from bursar.value.answer_belief import AnswerBelief, Votes
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class TaskBelief:
+    """Beliefs about the questions of one task."""
+
+    works: list[Work]
+    arms: tuple[Arm, ...]
+    checked: bool
+    answers: AnswerBelief = field(init=False)
+    _names: list[list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.answers = AnswerBelief(len(self.works), len(self.arms))
+        self.update(refit=False)
+
+    def update(self, refit: bool = True) -> None:
+        """Take in the attempts bought since."""
+        self._names = []
+        self.answers.observe([self._votes(w) for w in self.works])
+        if refit:
+            self.answers.refit()
+
+    def picks(self) -> list[Pick]:
+        """The likeliest answer of each question and the probability that it is right."""
+        out = []
+        for i, work in enumerate(self.works):
+            lead = int(self.answers.leader[i])
+            if work.verified is not None:
+                out.append(Pick(work.verified, 1.0))
+            elif lead >= 0:
+                out.append(Pick(self._names[i][lead], float(self.answers.p_right[i])))
+            else:  # nothing believed; an answer that a checker refused is still better than none
+                last = next((a.answer for a in reversed(work.attempts) if a.answer), None)
+                out.append(Pick(last, 0.0 if work.attempts else None))
+        return out
+
+    def after(self, arm: Arm, ms: Sequence[int]) -> Floats:
+        """(questions, len(ms)): P(right) after m more attempts by `arm`, never below now."""
+        gained = self.answers.after(self.arms.index(arm), ms)
+        now = np.where([w.verified is not None for w in self.works], 1.0, self.answers.p_right)
+        return np.asarray(np.maximum.accumulate(np.maximum(gained, now[:, None]), axis=1))
+
+    def _votes(self, work: Work) -> Votes:
+        names: list[str] = []
+        index = []
+        for attempt in work.attempts:
+            if attempt.answer is None or (self.checked and not attempt.verified):
+                index.append(-1)
+                continue
+            if attempt.answer not in names:
+                names.append(attempt.answer)
+            index.append(names.index(attempt.answer))
+        self._names.append(names)
+        right = names.index(work.verified) if work.verified in names else None
+        arms = [self.arms.index(a.arm) for a in work.attempts]
+        return Votes(arms, index, [_evidence(a) for a in work.attempts], right, self.checked)
+
+
+def _evidence(attempt: Attempt) -> float:
+    """What an attempt says of itself: the log-probability of its text per root of its length."""
+    if attempt.logprob is None or not attempt.usage.tokens_out:
+        return float("nan")
+    return attempt.logprob / float(np.sqrt(attempt.usage.tokens_out))
+
+
+@dataclass(slots=True)
+class CostBelief:
+    """What one attempt by an arm costs in one resource, learned per task.
+
+    A line through (prompt length, measured cost), and each question's own mean shrunk to it with
+    the weight of `SHRINK` attempts. Before anything is measured: `GUESS` of the upper bound.
+    """
+
+    bench: Workbench
+    resource: str
+
+    def of(self, works: Sequence[Work], arm: Arm) -> Floats:
+        """(questions,) expected cost of one attempt."""
+        bounds = [self.bench.upper_bound(w, arm) for w in works]
+        length = np.array([b.tokens_in or 0.0 for b in bounds])
+        bound = np.array([b.get(self.resource) or 0.0 for b in bounds])
+        seen = [
+            (i, c)
+            for i, w in enumerate(works)
+            for a in w.attempts
+            if a.arm == arm and (c := a.usage.get(self.resource)) is not None
+        ]
+        if not seen:
+            return np.maximum(GUESS * bound, 1e-12)
+        rows = np.array([i for i, _ in seen])
+        cost = np.array([c for _, c in seen], dtype=float)
+        line = _line(length[rows], cost)
+        expected = np.clip(line[0] + line[1] * length, 0.2 * cost.mean(), None)
+        count = np.bincount(rows, minlength=len(works))
+        total = np.bincount(rows, cost, len(works))
+        mean = (total + SHRINK * expected) / (count + SHRINK)
+        return np.asarray(np.clip(mean, 1e-12, np.where(bound > 0, bound, np.inf)))
+
+
+GUESS, SHRINK = 0.4, 2.0
+
+
+def _line(x: Floats, y: Floats) -> tuple[float, float]:
+    """Least squares with a ridge that keeps the slope at 0 until x varies."""
+    centre = x - x.mean()
+    slope = float(centre @ (y - y.mean()) / (centre @ centre + 10.0))
+    return float(y.mean() - slope * x.mean()), slope
