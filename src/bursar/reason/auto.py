@@ -51,14 +51,18 @@ class Auto:
         whole = market.left()
         while (left := market.left()) > 0:
             plan = market.plan(left, self.worth)
-            moves = market.first_steps(plan, max(self.share * left, self.least_share * whole))
+            known = any(w.attempts for w in works)  # before that, costs are a guess
+            amount = max(self.share * left * known, self.least_share * whole)
+            moves = market.first_steps(plan, amount)
             if not moves:
                 break
-            refused = await bench.attempt(moves)
+            refused = await bench.attempt([(w, arm) for w, arm, _ in moves])
             market.learn()
             if on_round:
-                bought = len(moves) - refused
-                on_round(Round(bench.purse.spent, plan.price, bought, tuple(market.picks())))
+                bought = moves[: len(moves) - refused]
+                predicted = sum(cost for *_, cost in bought)
+                picks = tuple(market.picks())
+                on_round(Round(bench.purse.spent, plan.price, len(bought), picks, predicted))
             if bench.purse.failure or refused == len(moves):
                 break
         for work in works:
@@ -154,12 +158,12 @@ class Market:
                 offers.append(Offer(arm, count, cost / count, gain / cost))
         return Intent(tuple(offers), floor)
 
-    def first_steps(self, intent: Intent, amount: float) -> list[tuple[Work, Arm]]:
-        """The steepest offers' first attempts, for about `amount` in all, and at least one."""
+    def first_steps(self, intent: Intent, amount: float) -> list[tuple[Work, Arm, float]]:
+        """The steepest offers' first attempts with their expected cost, for about `amount` in all."""
         order = sorted(
             (i for i, o in enumerate(intent.offers) if o), key=lambda i: -_slope(intent.offers[i])
         )
-        moves: list[tuple[Work, Arm]] = []
+        moves: list[tuple[Work, Arm, float]] = []
         spent = 0.0
         for i in order:
             offer = intent.offers[i]
@@ -167,7 +171,7 @@ class Market:
             if spent >= amount and moves:
                 break
             count = max(1, offer.count // 4)
-            moves += [(self.works[i], offer.arm)] * count
+            moves += [(self.works[i], offer.arm, offer.cost)] * count
             spent += count * offer.cost
         return moves
 

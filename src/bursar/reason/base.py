@@ -86,6 +86,8 @@ class Round:
     price: float | None
     bought: int
     picks: tuple[Pick, ...]
+    predicted: float | None = None
+    """What the round was expected to cost, in the first limited resource; None: no prediction."""
 
 
 OnRound = Callable[[Round], None]

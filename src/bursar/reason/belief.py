@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bursar.reason.base import Arm, Attempt, Pick, Work
 from bursar.reason.workbench import Workbench
-from bursar.value.answer_belief import AnswerBelief, Votes
+from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 
 Floats = NDArray[np.float64]
 
@@ -23,11 +23,14 @@ class TaskBelief:
     works: list[Work]
     arms: tuple[Arm, ...]
     checked: bool
+    start: AnswerLaw | None = None
     answers: AnswerBelief = field(init=False)
     _names: list[list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.answers = AnswerBelief(len(self.works), len(self.arms))
+        self.answers = AnswerBelief(
+            len(self.works), len(self.arms), checked=self.checked, start=self.start
+        )
         self.update(refit=False)
 
     def update(self, refit: bool = True) -> None:
@@ -53,9 +56,7 @@ class TaskBelief:
 
     def after(self, arm: Arm, ms: Sequence[int]) -> Floats:
         """(questions, len(ms)): P(right) after m more attempts by `arm`, never below now."""
-        gained = self.answers.after(self.arms.index(arm), ms)
-        now = np.where([w.verified is not None for w in self.works], 1.0, self.answers.p_right)
-        return np.asarray(np.maximum.accumulate(np.maximum(gained, now[:, None]), axis=1))
+        return self.answers.after(self.arms.index(arm), ms)
 
     def _votes(self, work: Work) -> Votes:
         names: list[str] = []
@@ -70,7 +71,7 @@ class TaskBelief:
         self._names.append(names)
         right = names.index(work.verified) if work.verified in names else None
         arms = [self.arms.index(a.arm) for a in work.attempts]
-        return Votes(arms, index, [_evidence(a) for a in work.attempts], right, self.checked)
+        return Votes(arms, index, [_evidence(a) for a in work.attempts], right)
 
 
 def _evidence(attempt: Attempt) -> float:
@@ -85,7 +86,8 @@ class CostBelief:
     """What one attempt by an arm costs in one resource, learned per task.
 
     A line through (prompt length, measured cost), and each question's own mean shrunk to it with
-    the weight of `SHRINK` attempts. Before anything is measured: `GUESS` of the upper bound.
+    the weight of `SHRINK` attempts. An arm not
+    measured yet is taken to use the share of its bound that others did, or else `GUESS` of it.
     """
 
     bench: Workbench
@@ -103,7 +105,7 @@ class CostBelief:
             if a.arm == arm and (c := a.usage.get(self.resource)) is not None
         ]
         if not seen:
-            return np.maximum(GUESS * bound, 1e-12)
+            return np.maximum(self._usual_share(works) * bound, 1e-12)
         rows = np.array([i for i, _ in seen])
         cost = np.array([c for _, c in seen], dtype=float)
         line = _line(length[rows], cost)
@@ -112,6 +114,18 @@ class CostBelief:
         total = np.bincount(rows, cost, len(works))
         mean = (total + SHRINK * expected) / (count + SHRINK)
         return np.asarray(np.clip(mean, 1e-12, np.where(bound > 0, bound, np.inf)))
+
+
+    def _usual_share(self, works: Sequence[Work]) -> float:
+        """Which share of its bound an attempt used, over all arms; `GUESS` before any."""
+        used = bound = 0.0
+        for work in works:
+            for attempt in work.attempts:
+                cost = attempt.usage.get(self.resource)
+                most = self.bench.upper_bound(work, attempt.arm).get(self.resource)
+                if cost is not None and most is not None:
+                    used, bound = used + cost, bound + most
+        return used / bound if bound > 0 else GUESS
 
 
 GUESS, SHRINK = 0.4, 2.0

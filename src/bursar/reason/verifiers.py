@@ -1,8 +1,16 @@
 """Learned verifiers. (The exact checkers are the tasks' own; the workbench asks them itself.)"""
 
-from typing import Protocol
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from bursar.backends.base import Completion
+
+if TYPE_CHECKING:
+    from bursar.backends.tiny.verifier import Verifier
 
 
 class Scorer(Protocol):
@@ -11,3 +19,24 @@ class Scorer(Protocol):
     def score(self, task: str, completion: Completion) -> float | None:
         """Probability in [0, 1] that the completion is right; None when it can't tell."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepScorer:
+    """The built-in process-reward head: the score of a text is that of its last step."""
+
+    head: Verifier
+
+    @classmethod
+    def load(cls, model: str) -> StepScorer | None:
+        """The head trained for a built-in model; None where there is none."""
+        from bursar.backends.tiny.verifier import Verifier
+
+        head = Verifier.load(model)
+        return None if head is None else cls(head)
+
+    def score(self, task: str, completion: Completion) -> float | None:
+        """Score of the last step; None when no hidden states came back."""
+        if completion.hidden is None or not len(completion.hidden):
+            return None
+        return float(np.asarray(self.head.score(completion.hidden, task))[-1])

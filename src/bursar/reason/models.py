@@ -1,0 +1,32 @@
+"""What a model can do besides answering: decode greedily, revise what it said, be scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bursar.reason.verifiers import Scorer, StepScorer
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """`greedy`: temperature 0 means something. `revise`: what it said -> prefix of a new try."""
+
+    greedy: bool = True
+    revise: Callable[[str], str] | None = None
+    scorer: Scorer | None = None
+
+
+def features(name: str) -> Features:
+    """What the model called `name` offers strategies."""
+    if name.startswith("tiny-"):
+        from bursar.backends.tiny.tokenizer import revised
+
+        return Features(revise=revised, scorer=StepScorer.load(name))
+    if name.startswith(("replay", "simulated")):
+        return Features(greedy=False)
+    return Features(revise=_think_again)
+
+
+def _think_again(said: str) -> str:
+    return said.rstrip() + "\nWait, let me check this again from the start.\n"
