@@ -12,6 +12,8 @@
 A message gives the value, the rule and a remedy. No message holds a secret.
 """
 
+from typing import Any
+
 
 class BursarError(Exception):
     """Base of all errors raised on purpose; `exit_code` is what the command line ends with."""
@@ -65,9 +67,17 @@ class LedgerCorrupt(BursarError):
 
 
 class BackendError(BursarError):
-    """An upstream failed."""
+    """An upstream failed. `usage` is what was spent all the same, so that the caller settles it.
+
+    `usage` (a `bursar.usage.Usage`) is None when the source can't say; then the caller charges
+    what it had reserved. `estimated` is True when `usage` is a bound instead of a reported amount.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, *, usage: Any = None, estimated: bool = False) -> None:
+        super().__init__(message)
+        self.usage, self.estimated = usage, estimated
 
 
 class Exhausted(BackendError):

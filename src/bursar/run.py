@@ -1,19 +1,18 @@
-"""Runs a whole job for the command line: questions, models, budget, strategy, run folder, record."""
+"""Runs a whole job: questions, models, budget, strategy, run folder, record."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bursar import __version__
 from bursar.backends import open_backend
 from bursar.backends.base import Backend
 from bursar.budget import Budget
@@ -21,13 +20,15 @@ from bursar.errors import BackendError, BadInput
 from bursar.ledger import Ledger
 from bursar.reason import strategy as strategy_named
 from bursar.reason.base import Round, Strategy
+from bursar.reason.calibrate import calibrate
 from bursar.reason.compare import Row, Trial, rows
 from bursar.reason.memo import Memo
 from bursar.reason.models import features
+from bursar.reason.profile import Profile
 from bursar.reason.purse import Purse
 from bursar.reason.solve import Solution, solve
 from bursar.reason.workbench import Workbench
-from bursar.report.record import Baseline, CompareRecord, SolveRecord, parse_record
+from bursar.report.record import Baseline, CompareRecord, CompareRow, SolveRecord, parse_record
 from bursar.units import parse_amounts
 from bursar.usage import Usage
 from bursar.workload.tasks import TASKS
@@ -66,9 +67,7 @@ class Job:
             if name in TASKS:
                 share = (i + 1) * self.questions // len(names) - i * self.questions // len(names)
                 levels = [x for x in self.levels if x in TASKS[name].levels] or None
-                questions += TASKS[name].generate(
-                    share, seed=seed, split=self.split, levels=levels
-                )
+                questions += TASKS[name].generate(share, seed=seed, split=self.split, levels=levels)
                 tasks[name] = TASKS[name]
             elif Path(name).suffix in (".jsonl", ".json", ".ndjson") or Path(name).exists():
                 task, found = load_jsonl(name, checker=self.checker)
@@ -100,8 +99,10 @@ class Job:
 
     def strategy(self, name: str) -> Strategy:
         """The strategy called `name`, with this job's settings."""
-        made = strategy_named(name)
-        return made.with_settings(self.worth, self.profile) if hasattr(made, "with_settings") else made
+        if self.worth is not None and not 0 < self.worth < float("inf"):
+            raise BadInput(f"worth is {self.worth:g}; a right answer must be worth more than 0")
+        profile = Profile.load(self.profile) if self.profile else None
+        return strategy_named(name, worth=self.worth, profile=profile)
 
 
 def run_solve(
@@ -177,13 +178,32 @@ def run_compare(
     record = CompareRecord(
         kind="compare",
         command=command,
-        version=version("bursar"),
+        version=__version__,
         started=started.isoformat(timespec="seconds"),
         resource=resource,
         rows=tuple(_compare_row(r, job) for r in table),
         settings=_settings(job),
     )
     return record, table
+
+
+def run_calibrate(
+    job: Job,
+    samples: int,
+    out: Path,
+    *,
+    limits: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[Profile, Usage]:
+    """Calibrate on a job's questions (the training split of built-in tasks); saves the profile."""
+    questions, tasks = replace(job, split="train").load(job.seed)
+    models = job.open_models()
+    purse = Purse(Budget(limits, name="calibrate"), models)
+    bench = job.bench(purse, tasks, job.seed)
+    work = calibrate(questions, bench, samples, on_progress)
+    profile: Profile = asyncio.run(_closing(work, models))
+    profile.save(out)
+    return profile, purse.spent
 
 
 def write(record: SolveRecord | CompareRecord, out: Path) -> None:
@@ -283,7 +303,7 @@ def _solve_record(
     record = {
         "kind": "solve",
         "command": command,
-        "version": version("bursar"),
+        "version": __version__,
         "started": started.isoformat(timespec="seconds"),
         "seed": job.seed,
         "strategy": name,
@@ -335,7 +355,7 @@ def _lines(budget: Budget, resource: str) -> list[dict[str, Any]]:
     """The receipt's lines: what was settled, by account and by what was bought."""
     grouped: dict[tuple[str, str], list[Any]] = {}
     for line in budget.lines:
-        grouped.setdefault((line.path, line.what), []).append(line)
+        grouped.setdefault((line.path, line.what.split(" ")[0]), []).append(line)
     return [
         {
             "account": path,
@@ -361,18 +381,18 @@ def _expected(believed: Sequence[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _compare_row(row: Row, job: Job) -> dict[str, Any]:
-    return {
-        "task": row.task,
-        "model": ", ".join(job.models),
-        "strategy": row.strategy,
-        "budget": row.budget,
-        "spent": row.spent,
-        "accuracy": row.accuracy,
-        "low": row.low,
-        "high": row.high,
-        "seeds": row.seeds,
-    }
+def _compare_row(row: Row, job: Job) -> CompareRow:
+    return CompareRow(
+        task=row.task,
+        model=", ".join(job.models),
+        strategy=row.strategy,
+        budget=row.budget,
+        spent=row.spent,
+        accuracy=row.accuracy,
+        low=row.low,
+        high=row.high,
+        seeds=row.seeds,
+    )
 
 
 def _settings(job: Job) -> dict[str, str | int | float | bool | None]:
@@ -395,8 +415,3 @@ def run_dir(root: Path, job: Job, kind: str = "solve") -> Path:
     while folder.exists():
         folder, i = first.with_name(f"{first.name}-{i}"), i + 1
     return folder
-
-
-def dump(data: Any) -> str:
-    """One line of JSON."""
-    return json.dumps(data, allow_nan=False)

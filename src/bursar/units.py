@@ -4,6 +4,7 @@ One resource has one unit inside bursar: tokens, FLOPs, bytes, seconds, joules, 
 grams of CO2e. Text such as ``"200k tokens"``, ``"1.5 min"``, ``"5 kJ"`` is turned into it here.
 """
 
+import math
 import re
 
 from bursar.errors import BadInput
@@ -123,3 +124,33 @@ def format_amount(resource: str, amount: float | None) -> str:
         if abs(amount) >= factor and resource not in ("seconds", "joules"):
             return f"{amount / factor:.4g}{prefix} {unit}"
     return f"{amount:.4g} {unit}"
+
+
+GRAINS: dict[str, int] = {
+    **dict.fromkeys(("tokens", "tokens_in", "tokens_out"), 1),
+    **dict.fromkeys(("flops", "bytes_moved", "tool_calls"), 1),
+    **dict.fromkeys(("seconds", "joules", "grams_co2e"), 10**9),
+    "usd": 10**12,
+}
+"""Grains in one unit. Spending is added and compared in whole grains, so that no sum drifts."""
+
+_NOISE = 1e-6
+"""A count this little above a whole number is that number (0.1 * 3 * 10 = 3.0000000000000004)."""
+
+
+def to_grains(resource: str, amount: float, *, limit: bool = False) -> int:
+    """`amount` in whole grains: counts rounded up (a `limit`: down), the rest to the nearest.
+
+    Raises `BadInput` unless `amount` is finite and zero or more.
+    """
+    if not 0 <= amount < float("inf"):
+        raise BadInput(f"{resource} is {amount!r}; it must be a finite amount, zero or more")
+    grains = GRAINS[resource]
+    if grains > 1:
+        return round(float(amount) * grains)
+    return math.floor(amount + _NOISE) if limit else math.ceil(amount - _NOISE)
+
+
+def from_grains(resource: str, grains: int) -> float:
+    """Whole grains as an amount: the float nearest to the exact quotient."""
+    return grains / GRAINS[resource]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from operator import attrgetter
 
+from bursar import units
 from bursar.errors import BadInput
 from bursar.units import RESOURCES
 
@@ -78,14 +80,49 @@ class Usage:
     __rmul__ = __mul__
 
 
-def _row(usage: Usage) -> tuple[float | None, ...]:
-    return tuple(getattr(usage, name) for name in _NAMES)
-
-
 def _plus(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a + b
 
 
 _NAMES = tuple(f.name for f in fields(Usage))
+_UNKNOWN = tuple(name + "?" for name in _NAMES)
+_row: Callable[[Usage], tuple[float | None, ...]] = attrgetter(*_NAMES)
 assert _NAMES == RESOURCES
 _ZERO = Usage(*(0.0 for _ in RESOURCES))
+
+
+Grains = dict[str, int]
+"""An amount in whole grains (`units.GRAINS`); key ``"usd?"`` counts parts whose usd is unknown.
+
+An absent key is zero. Sums and differences are exact, and an unknown part can be taken out again.
+"""
+
+
+def grains_of(usage: Usage) -> Grains:
+    """`usage` in whole grains, exact from there on; raises `BadInput` on a negative or infinite."""
+    grains: Grains = {}
+    for name, unknown, amount in zip(_NAMES, _UNKNOWN, _row(usage), strict=True):
+        if amount is None:
+            grains[unknown] = 1
+        elif amount:
+            grains[name] = units.to_grains(name, amount)
+    return grains
+
+
+def usage_of(grains: Mapping[str, int]) -> Usage:
+    """The `Usage` of a sum of grains: None where some part is unknown."""
+    return Usage(
+        *(
+            None if grains.get(name + "?") else units.from_grains(name, grains.get(name, 0))
+            for name in _NAMES
+        )
+    )
+
+
+def add_grains(total: Grains, part: Mapping[str, int], sign: int = 1) -> None:
+    """``total += sign * part``, in place; what becomes zero is dropped."""
+    for name, grains in part.items():
+        if left := total.get(name, 0) + sign * grains:
+            total[name] = left
+        else:
+            total.pop(name, None)

@@ -63,7 +63,10 @@ class Completion:
 class Backend(Protocol):
     """A source of completions."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What receipts call it."""
+        ...
 
     def upper_bound(self, request: Request) -> Usage:
         """The most that `request` can use, resource by resource; None where no bound is known."""
@@ -76,3 +79,16 @@ class Backend(Protocol):
     async def aclose(self) -> None:
         """Give back connections and files."""
         ...
+
+
+def note_spent(error: BaseException, usage: Usage) -> None:
+    """Notes on `error` (a cancellation, say) what the work it ends had spent; see `spent_by`."""
+    error.usage = usage  # type: ignore[attr-defined]
+
+
+def spent_by(error: BaseException) -> Usage | None:
+    """What a `complete` that ended with `error` had spent.
+
+    None when the source did not tell: then charge what was reserved.
+    """
+    return getattr(error, "usage", None)

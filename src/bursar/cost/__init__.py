@@ -1,0 +1,37 @@
+"""Predicts what work uses: a step on devices, a request, a hosted call, repeated sampling."""
+
+from bursar.cost.deployment import DATASHEET, MEASURED, Deployment, Efficiency
+from bursar.cost.hosted import hosted_cost
+from bursar.cost.kinetics import Kinetics, KineticsCost, overtaking_length
+from bursar.cost.memory import Memory, max_sequences, memory_bytes, require_fit
+from bursar.cost.quote import quote_api, quote_device
+from bursar.cost.request import RequestCost, request_cost
+from bursar.cost.step import Step, StepCost, Steps, joules, step_arrays, step_cost, usage_of
+from bursar.cost.work import kv_cache_bytes
+
+__all__ = [
+    "DATASHEET",
+    "MEASURED",
+    "Deployment",
+    "Efficiency",
+    "Kinetics",
+    "KineticsCost",
+    "Memory",
+    "RequestCost",
+    "Step",
+    "StepCost",
+    "Steps",
+    "hosted_cost",
+    "joules",
+    "kv_cache_bytes",
+    "max_sequences",
+    "memory_bytes",
+    "overtaking_length",
+    "quote_api",
+    "quote_device",
+    "request_cost",
+    "require_fit",
+    "step_arrays",
+    "step_cost",
+    "usage_of",
+]

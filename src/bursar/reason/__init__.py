@@ -7,6 +7,7 @@ from bursar.reason.adaptive_consistency import AdaptiveConsistency
 from bursar.reason.auto import Auto
 from bursar.reason.base import Strategy
 from bursar.reason.best_of_n import BestOfN
+from bursar.reason.profile import Profile
 from bursar.reason.revision import Revision
 from bursar.reason.rounds import RoundRobin
 from bursar.reason.self_consistency import SelfConsistency
@@ -25,8 +26,11 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
 """Name -> what makes the strategy."""
 
 
-def strategy(name: str) -> Strategy:
-    """The strategy called `name`; raises `BadInput` with the names there are."""
+def strategy(name: str, *, worth: float | None = None, profile: Profile | None = None) -> Strategy:
+    """The strategy called `name`; `worth` and `profile` are for `auto`, the only one with a price.
+
+    Raises `BadInput` with the names there are.
+    """
     if name not in STRATEGIES:
         raise BadInput(f"unknown strategy {name!r}; choose one of {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]()
+    return Auto(worth, profile) if name == "auto" else STRATEGIES[name]()

@@ -35,4 +35,4 @@ class AdaptiveConsistency:
     def _sure(self, work: Work) -> bool:
         votes = Counter(a.answer for a in work.attempts if a.answer is not None)
         leading = [n for _, n in votes.most_common(2)] + [0, 0]
-        return p_top_beats_second(leading[0], leading[1]) > self.confidence
+        return float(p_top_beats_second(leading[0], leading[1])) > self.confidence

@@ -22,6 +22,7 @@ from bursar.answer import Answer
 from bursar.errors import BadInput
 from bursar.reason.base import Arm, OnRound, Pick, Round, Work, to_answer
 from bursar.reason.belief import CostBelief, TaskBelief
+from bursar.reason.profile import Profile
 from bursar.reason.workbench import Workbench
 from bursar.workload.tasks.base import Question
 
@@ -35,10 +36,12 @@ LEAST_GAIN = 1e-3
 @dataclass(frozen=True, slots=True)
 class Auto:
     """The price-led strategy. `worth`: what one right answer is worth, in units of the limited
-    resource; then spending also ends when the next unit buys less than that. `share` of what is
+    resource; then spending also ends when the next unit buys less than that. `profile`: what an
+    earlier calibration learned, to start from. `share` of what is
     left is spent in one round, and at least `least_share` of the whole limit."""
 
     worth: float | None = None
+    profile: Profile | None = None
     share: float = 1 / 6
     least_share: float = 1 / 48
     name: str = "auto"
@@ -47,7 +50,7 @@ class Auto:
         self, questions: Sequence[Question], bench: Workbench, on_round: OnRound | None = None
     ) -> list[Answer]:
         works = [Work(q) for q in questions]
-        market = Market.open(works, bench)
+        market = Market.open(works, bench, self.profile)
         whole = market.left()
         while (left := market.left()) > 0:
             plan = market.plan(left, self.worth)
@@ -98,7 +101,7 @@ class Market:
     groups: list[tuple[list[int], TaskBelief]]
 
     @classmethod
-    def open(cls, works: list[Work], bench: Workbench) -> Market:
+    def open(cls, works: list[Work], bench: Workbench, profile: Profile | None) -> Market:
         resources = bench.purse.limited
         if not resources:
             raise BadInput('auto needs a limit to plan with: give a budget such as "20k tokens"')
@@ -107,7 +110,8 @@ class Market:
             rows = [i for i, w in enumerate(works) if w.question.task == task]
             mine = [works[i] for i in rows]
             checked = bench.checker_at_hand(mine[0])
-            groups.append((rows, TaskBelief(mine, bench.arms(), checked)))
+            start = profile.law(task, bench.arms()) if profile else None
+            groups.append((rows, TaskBelief(mine, bench.arms(), checked, start)))
         return cls(works, bench, resources, groups)
 
     def left(self) -> float:
@@ -159,7 +163,7 @@ class Market:
         return Intent(tuple(offers), floor)
 
     def first_steps(self, intent: Intent, amount: float) -> list[tuple[Work, Arm, float]]:
-        """The steepest offers' first attempts with their expected cost, for about `amount` in all."""
+        """The steepest offers' first attempts and their expected cost, about `amount` in all."""
         order = sorted(
             (i for i, o in enumerate(intent.offers) if o), key=lambda i: -_slope(intent.offers[i])
         )

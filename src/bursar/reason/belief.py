@@ -71,10 +71,10 @@ class TaskBelief:
         self._names.append(names)
         right = names.index(work.verified) if work.verified in names else None
         arms = [self.arms.index(a.arm) for a in work.attempts]
-        return Votes(arms, index, [_evidence(a) for a in work.attempts], right)
+        return Votes(arms, index, [evidence_of(a) for a in work.attempts], right)
 
 
-def _evidence(attempt: Attempt) -> float:
+def evidence_of(attempt: Attempt) -> float:
     """What an attempt says of itself: the log-probability of its text per root of its length."""
     if attempt.logprob is None or not attempt.usage.tokens_out:
         return float("nan")
@@ -114,7 +114,6 @@ class CostBelief:
         total = np.bincount(rows, cost, len(works))
         mean = (total + SHRINK * expected) / (count + SHRINK)
         return np.asarray(np.clip(mean, 1e-12, np.where(bound > 0, bound, np.inf)))
-
 
     def _usual_share(self, works: Sequence[Work]) -> float:
         """Which share of its bound an attempt used, over all arms; `GUESS` before any."""

@@ -78,7 +78,8 @@ class Purse:
 
     def _reserve(self, calls: Sequence[Call]) -> list[Hold]:
         uppers = [self.upper_bound(call) for call in calls]
-        return self.budget.reserve_many(uppers, "attempts")
+        whats = [f"{call.backend} {call.request.question_id}" for call in calls]
+        return self.budget.reserve_many(uppers, whats)
 
     async def _run(self, call: Call) -> Completion | BackendError:
         try:

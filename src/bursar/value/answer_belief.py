@@ -14,7 +14,7 @@ seen". Everything is computed for all rows at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -115,9 +115,9 @@ class AnswerBelief:
         self._size = len(votes)
         lengths = [len(v.answers) for v in votes]
         self._q = np.repeat(np.arange(len(votes)), lengths)
-        self._arm = _flat([v.arms for v in votes], np.int64)
-        self._named = _flat([v.answers for v in votes], np.int64)
-        self._said = _flat([v.evidence for v in votes], np.float64)
+        self._arm = _flat(v.arms for v in votes).astype(np.int64)
+        self._named = _flat(v.answers for v in votes).astype(np.int64)
+        self._said = _flat(v.evidence for v in votes)
         self.trials = np.zeros((len(votes), self.num_arms))
         np.add.at(self.trials, (self._q, self._arm), 1.0)
         self._lay_rows(votes)
@@ -266,7 +266,7 @@ class AnswerBelief:
             return np.zeros(rows)
         backed = self._attempt_row >= 0
         ratio = self.evidence.log_ratio(self._said[backed])
-        return np.bincount(self._attempt_row[backed], ratio, rows)
+        return np.asarray(np.bincount(self._attempt_row[backed], ratio, rows), dtype=np.float64)
 
     def _rate_posterior(self, arm: int) -> Floats:
         """(rows, rates): posterior of the rate of `arm` under each row's hypothesis."""
@@ -319,8 +319,8 @@ class AnswerBelief:
             self.evidence = EvidenceLaw(means[0], sds[0], means[1], sds[1])
 
 
-def _flat(parts: Sequence[Sequence[float]], kind: type) -> NDArray[np.generic]:
-    return np.array([x for part in parts for x in part], dtype=kind)
+def _flat(parts: Iterable[Sequence[float]]) -> Floats:
+    return np.array([x for part in parts for x in part], dtype=np.float64)
 
 
 def _overtake(lead: Floats, share: Floats, count: int) -> Floats:

@@ -12,8 +12,9 @@ def pass_at_k(successes: ArrayLike, trials: ArrayLike, k: ArrayLike) -> Floats:
     """Unbiased pass@k = 1 - C(n - c, k) / C(n, k), for c successes in n trials.
 
     All arguments broadcast; the mean over questions is the task's pass@k. Through log-factorials,
-    so that n in the millions does not overflow (absolute error below 1e-9 there). The formula is Chen et al.,
-    "Evaluating Large Language Models Trained on Code", 2021, arXiv:2107.03374, eq. (1).
+    so that n in the millions does not overflow (absolute error below 1e-9 there). The formula is
+    eq. (1) of Chen et al., "Evaluating Large Language Models Trained on Code", 2021,
+    arXiv:2107.03374.
     Raises `BadInput` unless 0 <= c <= n and 1 <= k <= n.
     """
     right, tried = check_counts(successes, trials)

@@ -24,12 +24,21 @@ class Question:
 class Task(Protocol):
     """A task set with its checker."""
 
-    name: str
-    verifiable: bool
-    """True when `check` does not look at `question.answer`."""
-    levels: tuple[str, ...]
-    max_tokens: int
-    """Enough output tokens for one attempt."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def verifiable(self) -> bool:
+        """True when `check` does not look at `question.answer`."""
+        ...
+
+    @property
+    def levels(self) -> tuple[str, ...]: ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Enough output tokens for one attempt."""
+        ...
 
     def generate(
         self, count: int, *, seed: int, split: str = "test", levels: Sequence[str] | None = None

@@ -1,0 +1,15 @@
+"""The ledger: durable accounts, holds and an append-only journal, on SQLite or PostgreSQL.
+
+schema.py  tables, opening, what database errors mean
+chain.py   entries, their hashes, replay
+book.py    the ledger inside one transaction
+writer.py  group commit
+views.py   accounts, holds and receipt lines, in units
+store.py   `Ledger`
+"""
+
+from bursar.ledger.chain import Entry
+from bursar.ledger.store import Ledger
+from bursar.ledger.views import OpenHold, Totals, Verified
+
+__all__ = ["Entry", "Ledger", "OpenHold", "Totals", "Verified"]

@@ -1,0 +1,71 @@
+"""Profile: what `bursar calibrate` learned on labelled questions, and `auto` starts from.
+
+A profile is one JSON file: per task the arms' laws of success, how wrong answers agree, what a
+log-probability is worth, and, for people, the curves of accuracy over samples.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bursar.errors import BadInput
+from bursar.reason.base import Arm
+from bursar.value.answer_belief import AnswerLaw, EvidenceLaw
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Task name -> what is known of it; the JSON document as it was read."""
+
+    tasks: Mapping[str, Mapping[str, Any]]
+
+    def law(self, task: str, arms: tuple[Arm, ...]) -> AnswerLaw | None:
+        """The law of `task` for these arms, in their order; None where one of them is unknown."""
+        known = self.tasks.get(task)
+        if known is None or any(arm.name not in known["arms"] for arm in arms):
+            return None
+        laws = [known["arms"][arm.name] for arm in arms]
+        evidence = known.get("evidence")
+        return AnswerLaw(
+            mean=tuple(x["mean"] for x in laws),
+            slope=tuple(x["slope"] for x in laws),
+            spread=tuple(x["spread"] for x in laws),
+            alpha=known["alpha"],
+            evidence=EvidenceLaw(**evidence) if evidence else None,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        part = path.with_name(path.name + ".part")
+        part.write_text(
+            json.dumps({"version": VERSION, "tasks": self.tasks}, indent=1), encoding="utf-8"
+        )
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Profile:
+        """Read the file; raises `BadInput` when it is not a profile of this version."""
+        remedy = "write one with bursar calibrate"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            tasks = data["tasks"]
+            if data["version"] != VERSION:
+                raise BadInput(f"profile {path} is of version {data['version']}; {remedy}")
+            for task in tasks.values():
+                _ = (
+                    task["alpha"],
+                    [(x["mean"], x["slope"], x["spread"]) for x in task["arms"].values()],
+                )
+        except OSError as error:
+            raise BadInput(f"profile {path}: can't be read ({error.strerror}); {remedy}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, BadInput):
+                raise
+            raise BadInput(f"profile {path}: not a profile ({error}); {remedy}") from None
+        return cls(tasks)

@@ -1,0 +1,109 @@
+"""Numbers as people read them. Unknown is an en dash, never 0."""
+
+import re
+from collections.abc import Mapping
+
+from bursar.report.record import ReceiptLine
+from bursar.units import format_amount
+
+UNKNOWN = "–"
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """0.7831 -> "78.3 %"."""
+    return UNKNOWN if value is None else f"{100 * value:.{digits}f} %"
+
+
+def count(value: float | None) -> str:
+    """59912 -> "59,912"; a fraction keeps four significant digits."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.4g}"
+
+
+def short(value: float) -> str:
+    """A tick label: 60000 -> "60k", 0.002 -> "0.002"."""
+    for factor, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{value / factor:.4g}{letter}"
+    return f"{value:.4g}"
+
+
+def dollars(value: float | None) -> str:
+    """Dollars with as many digits as it takes to see them: 0.00213 -> "0.00213"."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
+
+
+def amounts(values: Mapping[str, float | None]) -> str:
+    """{"tokens": 60000, "usd": 2} -> "60k tokens, 2.00 USD"."""
+    return ", ".join(format_amount(name, value) for name, value in values.items()) or UNKNOWN
+
+
+def unit(resource: str) -> str:
+    """The unit of a resource as people write it: "tokens", "USD", "s"."""
+    return format_amount(resource, 1.0).split()[-1]
+
+
+def price_unit(resource: str) -> tuple[float, str]:
+    """How a price is shown: the number of units it is per, and their name.
+
+    A single token or FLOP buys too little to read, so prices are per thousand or per 1e12.
+    """
+    if resource in ("tokens", "tokens_in", "tokens_out"):
+        return 1e3, f"1k {resource}"
+    if resource in ("flops", "bytes_moved"):
+        return 1e12, format_amount(resource, 1e12)
+    return 1.0, f"1 {unit(resource)}"
+
+
+def price_number(value: float | None, resource: str) -> str:
+    """2e-05 right answers per token -> "0.02", the right answers that `price_unit` buys."""
+    return UNKNOWN if value is None else f"{value * price_unit(resource)[0]:.3g}"
+
+
+def price(value: float | None, resource: str) -> str:
+    """2e-05 right answers per token -> "0.02 right answers per 1k tokens"."""
+    if value is None:
+        return "unknown"
+    return f"{price_number(value, resource)} right answers per {price_unit(resource)[1]}"
+
+
+def difference(predicted: float | None, measured: float | None) -> str:
+    """How far a measurement is from its prediction: (100, 88) -> "−12 %"."""
+    if predicted is None or measured is None or predicted == 0:
+        return UNKNOWN
+    relative = round(100 * (measured / predicted - 1))
+    return f"{'−' if relative < 0 else '+' if relative else ''}{abs(relative)} %"
+
+
+def receipt_cells(line: ReceiptLine) -> tuple[str, ...]:
+    """Calls, tokens in and out, dollars, measured, predicted, off by."""
+    return (
+        count(line.calls),
+        count(line.tokens_in),
+        count(line.tokens_out),
+        dollars(line.usd),
+        count(line.measured),
+        count(line.predicted),
+        difference(line.predicted, line.measured),
+    )
+
+
+def clipped(text: str | None, most: int = 160) -> str:
+    """An answer that fits a table cell."""
+    if text is None:
+        return UNKNOWN
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def counted_order(name: str) -> list[str | int]:
+    """A sorting key in which "chain 10" comes after "chain 9"."""
+    # Text and digits alternate in the split, so that like is always compared with like.
+    return [int(p) if i % 2 else p for i, p in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def outcome(correct: bool | None) -> str:
+    """right, wrong or unknown."""
+    return "unknown" if correct is None else "right" if correct else "wrong"

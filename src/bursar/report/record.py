@@ -1,0 +1,220 @@
+"""The run record: what `solve` and `compare` leave in ``run.json``, and all that a report reads.
+
+Amounts are in the unit of their resource (`bursar.units`); unknown is null, never 0. Keys that a
+newer version adds are ignored.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from bursar.budget import Line
+from bursar.errors import BadInput
+from bursar.receipt import Receipt
+
+Amounts = dict[str, float | None]
+"""Resource -> amount; `tokens` is input and output together."""
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class QuestionLine(_Part):
+    """One question: what was answered, whether it is right, and what it took."""
+
+    id: str
+    task: str
+    level: str = ""
+    answer: str | None = None
+    correct: bool | None = None
+    """None when nobody knows."""
+    p_right: Share | None = None
+    """The strategy's own belief when it stopped."""
+    tokens: Amount | None = None
+    usd: Amount | None = None
+    samples: int | None = None
+    stopped: str = ""
+    """Why no more was spent on it, in a few words."""
+
+    def spent(self, resource: Literal["tokens", "usd"]) -> float | None:
+        """What the question took of one of the two resources that are known by question."""
+        return self.usd if resource == "usd" else self.tokens
+
+
+class Round(_Part):
+    """The state after one round of spending."""
+
+    round: int
+    spent: Amount
+    """Cumulative, in the record's `resource`."""
+    price: Amount | None = None
+    """Right answers per unit of `resource` that the next unit had to buy."""
+    expected_right: Amount | None = None
+    """Answers believed right so far: the sum of `p_right`."""
+    correct: int | None = None
+    """Answers right so far; None when nobody knows."""
+    answered: int | None = None
+
+
+class Baseline(_Part):
+    """What another strategy got out of `spent` units of `resource` on the same questions."""
+
+    strategy: str
+    spent: Amount
+    accuracy: Share
+    low: Share | None = None
+    high: Share | None = None
+
+
+class ReceiptLine(_Part):
+    """One account of the receipt."""
+
+    account: str
+    what: str = ""
+    calls: int | None = None
+    tokens_in: Amount | None = None
+    tokens_out: Amount | None = None
+    usd: Amount | None = None
+    predicted: Amount | None = None
+    """In the record's `resource`, before the spend."""
+    measured: Amount | None = None
+    """In the record's `resource`, after it."""
+
+
+class ReceiptRecord(_Part):
+    """The receipt: the lines add up to `spent`, and `spent` is within `limit`."""
+
+    limit: Amounts = {}
+    spent: Amounts = {}
+    lines: tuple[ReceiptLine, ...] = ()
+
+
+class SolveRecord(_Part):
+    """One run of `bursar solve`."""
+
+    kind: Literal["solve"]
+    command: str
+    version: str
+    started: str
+    """ISO 8601, with the offset from UTC."""
+    seed: int
+    strategy: str
+    model: str
+    task: str
+    resource: str
+    """The limited resource that the charts are drawn over."""
+    limit: Amounts
+    spent: Amounts
+    predicted: Amounts = {}
+    price: Amounts = {}
+    """Right answers per unit of each limited resource, at the end."""
+    answered: int
+    correct: int | None = None
+    accuracy: Share | None = None
+    low: Share | None = None
+    """`low` and `high` bound `accuracy`, as they do for a baseline."""
+    high: Share | None = None
+    questions: tuple[QuestionLine, ...]
+    rounds: tuple[Round, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    receipt: ReceiptRecord = ReceiptRecord()
+    settings: dict[str, str | int | float | bool | None] = {}
+
+
+class CompareRow(_Part):
+    """One strategy at one budget: mean accuracy over `seeds`, with its confidence interval."""
+
+    task: str
+    model: str
+    strategy: str
+    budget: Amount
+    spent: Amount | None
+    accuracy: Share | None
+    low: Share | None = None
+    high: Share | None = None
+    seeds: int
+
+
+class CompareRecord(_Part):
+    """One run of `bursar compare`: strategies at equal budgets, on the same questions."""
+
+    kind: Literal["compare"]
+    command: str
+    version: str
+    started: str
+    resource: str
+    """What `budget` and `spent` are amounts of."""
+    interval: str = "95 % confidence interval"
+    """What `low` and `high` bound."""
+    rows: tuple[CompareRow, ...]
+    settings: dict[str, str | int | float | bool | None] = {}
+
+    def panels(self) -> dict[tuple[str, str], list[CompareRow]]:
+        """The rows of each (task, model), in order: what is drawn and tabled together."""
+        panels: dict[tuple[str, str], list[CompareRow]] = {}
+        for row in self.rows:
+            panels.setdefault((row.task, row.model), []).append(row)
+        return panels
+
+
+Record = SolveRecord | CompareRecord
+_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
+
+
+def receipt_record(receipt: Receipt, resource: str, depth: int = 1) -> ReceiptRecord:
+    """`receipt` with its lines added up by the first `depth` parts of their path and by `what`."""
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for line in receipt.lines:
+        account = "/".join(line.path.split("/")[:depth])
+        groups.setdefault((account, line.what), []).append(line)
+    lines = []
+    for (account, what), group in groups.items():
+        part = Receipt.from_lines(group)
+        lines.append(
+            ReceiptLine(
+                account=account,
+                what=what,
+                calls=len(group),
+                tokens_in=part.spent.tokens_in,
+                tokens_out=part.spent.tokens_out,
+                usd=part.spent.usd,
+                predicted=None if part.predicted is None else part.predicted.get(resource),
+                measured=part.spent.get(resource),
+            )
+        )
+    spent = {name: receipt.spent.get(name) for name in receipt.limit}
+    return ReceiptRecord(limit=dict(receipt.limit), spent=spent, lines=tuple(lines))
+
+
+def parse_record(data: Mapping[str, Any]) -> Record:
+    """A record from plain data. Raises `BadInput` naming each wrong key."""
+    try:
+        return _RECORD.validate_python(dict(data))
+    except ValidationError as error:
+        raise BadInput(f"the run record: {_said(error)}") from None
+
+
+def load_record(path: Path) -> Record:
+    """A record from a ``run.json``, or from the run folder that holds it. Raises `BadInput`."""
+    file = path / "run.json" if path.is_dir() else path
+    try:
+        return _RECORD.validate_json(file.read_bytes())
+    except OSError as error:
+        said = f"can't read {file}: {error.strerror}"
+        raise BadInput(f"{said}; give a run folder or its run.json") from None
+    except ValidationError as error:
+        raise BadInput(f"{file}: {_said(error)}; write it again with bursar solve") from None
+
+
+def _said(error: ValidationError) -> str:
+    """The first three faults, each with the place it is at."""
+    faults = [
+        f"{'.'.join(str(part) for part in fault['loc']) or 'the document'}: {fault['msg']}"
+        for fault in error.errors()[:3]
+    ]
+    return "; ".join(faults)

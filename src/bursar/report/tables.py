@@ -1,0 +1,91 @@
+"""The same for a terminal: rich tables of a run, of a comparison, and the receipt."""
+
+from rich.table import Table
+
+from bursar.report.format import (
+    UNKNOWN,
+    amounts,
+    count,
+    price,
+    receipt_cells,
+    share,
+    unit,
+)
+from bursar.report.record import CompareRecord, CompareRow, SolveRecord
+from bursar.units import format_amount
+
+
+def solve_tables(record: SolveRecord) -> list[Table]:
+    """The strategy beside the baselines, then the receipt."""
+    asked = len(record.questions)
+    title = f"{record.task}: {asked} questions, limit {amounts(record.limit)}"
+    table = _table(title, ("strategy", "accuracy", "interval", "spent", "right"))
+    spent = format_amount(record.resource, record.spent.get(record.resource))
+    right = f"{count(record.correct)} of {asked}" if record.correct is not None else "unknown"
+    accuracy = "unknown" if record.accuracy is None else share(record.accuracy)
+    interval = _interval(record.low, record.high)
+    table.add_row(record.strategy, accuracy, interval, spent, right, style="bold")
+    for b in record.baselines:
+        interval = _interval(b.low, b.high)
+        spend = format_amount(record.resource, b.spent)
+        table.add_row(b.strategy, share(b.accuracy), interval, spend, UNKNOWN)
+    table.caption = f"last price: {price(record.price.get(record.resource), record.resource)}"
+    return [table, receipt_table(record)]
+
+
+def receipt_table(record: SolveRecord) -> Table:
+    """What was charged, by account, with the total against the limit."""
+    receipt, name = record.receipt, unit(record.resource)
+    head = ("account", "calls", "tokens in", "tokens out", "USD", f"measured {name}")
+    guessed = any(line.predicted is not None for line in receipt.lines)
+    table = _table("receipt", (*head, "predicted", "off by") if guessed else head)
+    table.columns[0].overflow = "fold"
+    for line in receipt.lines:
+        *cells, predicted, off = receipt_cells(line)
+        account = f"{line.account} {line.what}".strip()
+        table.add_row(account, *cells, *((predicted, off) if guessed else ()))
+    shown = (
+        f"{format_amount(name, receipt.spent.get(name))} of {format_amount(name, limit)}"
+        for name, limit in receipt.limit.items()
+    )
+    table.caption = f"spent {', '.join(shown) or amounts(receipt.spent)}"
+    return table
+
+
+def compare_tables(record: CompareRecord) -> list[Table]:
+    """One table per task and model: strategies down, budgets across, the best of each in bold."""
+    tables = []
+    for (task, model), rows in record.panels().items():
+        budgets = sorted({row.budget for row in rows})
+        best: dict[float, float] = {}
+        for row in rows:
+            if row.accuracy is not None:
+                best[row.budget] = max(row.accuracy, best.get(row.budget, 0.0))
+        heads = [format_amount(record.resource, b) for b in budgets]
+        table = _table(f"{task}, {model}: accuracy", ("strategy", *heads))
+        for strategy in dict.fromkeys(row.strategy for row in rows):
+            mine = {row.budget: row for row in rows if row.strategy == strategy}
+            table.add_row(strategy, *(_cell(mine.get(b), best.get(b)) for b in budgets))
+        table.caption = f"± half of the {record.interval}"
+        tables.append(table)
+    return tables
+
+
+def _cell(row: CompareRow | None, best: float | None) -> str:
+    if row is None or row.accuracy is None:
+        return UNKNOWN
+    text = share(row.accuracy)
+    if row.low is not None and row.high is not None:
+        text += f" ±{100 * (row.high - row.low) / 2:.1f}"
+    return f"[bold]{text}[/bold]" if row.accuracy == best else text
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return UNKNOWN if low is None or high is None else f"{share(low)} to {share(high)}"
+
+
+def _table(title: str, head: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    for i, name in enumerate(head):
+        table.add_column(name, justify="right" if i else "left")
+    return table

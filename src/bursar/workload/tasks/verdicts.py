@@ -1,0 +1,30 @@
+"""Verdicts: how one text holds several attempts, in every built-in task.
+
+An attempt ends with `right`, which ends the text, or with `wrong`, after which the next begins.
+"""
+
+from collections.abc import Callable
+
+RIGHT = "right"
+"""The verdict that ends a text."""
+REVISE_MARKER = "wrong\n"
+"""The verdict after which the model tries again. Append it to a finished attempt (see `revised`) to
+force another one: the built-in models were trained on texts with up to 8 failed rounds."""
+
+
+def revised(text: str) -> str:
+    """`text` with its closing verdict, if any, turned into `REVISE_MARKER`, to go on from."""
+    body = text.removesuffix(RIGHT)
+    if body.endswith(REVISE_MARKER):
+        return body
+    return (body if body.endswith("\n") else body + "\n") + REVISE_MARKER
+
+
+def last_attempt(text: str, finished: Callable[[str], bool]) -> str | None:
+    """The last attempt in `text` that is `finished`."""
+    return next((a for a in reversed(text.split(REVISE_MARKER)) if finished(a)), None)
+
+
+def current_lines(text: str) -> list[str]:
+    """The lines of the last attempt, without its verdict."""
+    return [x for x in text.split(REVISE_MARKER)[-1].splitlines() if x not in ("", RIGHT)]
