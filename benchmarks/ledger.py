@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import statistics
 import tempfile
 import threading
@@ -99,6 +100,18 @@ def many(seconds: float, size: int = 100) -> float:
     return done / seconds
 
 
+def syncs(seconds: float = 1.0) -> float:
+    """How often a second the disk takes 4 KiB for good: no single caller can commit faster."""
+    with tempfile.TemporaryFile() as file:
+        done, until = 0, time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            file.write(b"x" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+            done += 1
+    return done / seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=2.0, help="for each measurement")
@@ -117,6 +130,7 @@ def main() -> None:
             "ratio": round(statistics.median(r[0] / r[1] for r in rounds), 2),
         }
     found["1 thread, 100 at once (reserve_many, settle_many)"] = round(many(asked.seconds), 1)
+    found["fsyncs per second of this disk, beside whatever else it does"] = round(syncs(), 1)
     deep = Budget("1e12 tokens, 1e9 USD").child("key", "1e12 tokens").child("job")
     found["in memory, 3 scopes"] = round(pairs(deep, asked.seconds, 1) / asked.seconds, 1)
     if not asked.json:

@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "bursar"
 
 ORDER = (
-    *("errors", "units", "usage", "limits", "budget", "ledger", "receipt"),
+    *("version", "errors", "units", "usage", "limits", "budget", "ledger", "receipt"),
     *("price", "plan", "answer"),
     *("catalog", "workload", "cost", "value", "allocate", "policies", "backends"),
     *("reason", "agents", "codeopt", "simulate", "gateway", "report", "run", "methods"),

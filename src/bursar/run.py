@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from bursar import __version__
 from bursar.backends import open_backend
 from bursar.backends.base import Backend
 from bursar.budget import Budget
@@ -31,6 +30,7 @@ from bursar.reason.workbench import Workbench
 from bursar.report.record import Baseline, CompareRecord, CompareRow, SolveRecord, parse_record
 from bursar.units import parse_amounts
 from bursar.usage import Usage
+from bursar.version import __version__
 from bursar.workload.tasks import TASKS
 from bursar.workload.tasks.base import Question, Task
 from bursar.workload.tasks.jsonl import load_jsonl

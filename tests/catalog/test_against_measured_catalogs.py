@@ -14,6 +14,7 @@ pytestmark = [
     pytest.mark.shared,
     pytest.mark.skipif(not SHARED.exists(), reason="the recorded data is not here"),
 ]
+# they give the server card the workstation card's memory; NVIDIA's datasheets differ
 NAMES = {"rtx_pro_6000_server": "rtx-pro-6000-workstation", "b60": "arc-pro-b60"}
 NAMES |= {"a100_sxm": "a100-sxm-80gb", "a100_pcie": "a100-pcie-80gb"}
 

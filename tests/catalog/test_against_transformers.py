@@ -39,6 +39,29 @@ CONFIGS = {
     | {"n_routed_experts": 8, "n_shared_experts": 1, "q_lora_rank": 24, "num_key_value_heads": 4}
     | {"first_k_dense_replace": 2, "n_group": 2, "topk_group": 1},
     "qwen3_next": BASE | MOE | DELTA | {"num_experts": 6, "shared_expert_intermediate_size": 48},
+    "qwen3_5_moe_text": BASE
+    | MOE
+    | DELTA
+    | {"num_experts": 6, "shared_expert_intermediate_size": 48},
+    "gemma3_text": BASE | {"sliding_window": 8},
+    "phi3": BASE | {"head_dim": None, "pad_token_id": 0},
+    "apertus": BASE | {"head_dim": None},
+    "minimax_m2": BASE | {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "llama4_text": BASE | {"num_local_experts": 4, "intermediate_size_mlp": 128},
+    "ernie4_5_moe": BASE
+    | {"moe_intermediate_size": 48, "moe_num_experts": 6, "moe_k": 2, "moe_num_shared_experts": 1},
+    "glm_moe_dsa": BASE
+    | MOE
+    | MLA
+    | {"n_routed_experts": 6, "n_shared_experts": 1, "q_lora_rank": 24, "num_key_value_heads": 4}
+    | {"first_k_dense_replace": 2, "index_topk": 4, "index_head_dim": 8, "index_n_heads": 2},
+    "falcon_h1": BASE
+    | {"mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_ssm": 32, "mamba_d_state": 8},
+    "nemotron_h": BASE
+    | MOE
+    | {"mamba_num_heads": 4, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 2}
+    | {"n_routed_experts": 4, "moe_shared_expert_intermediate_size": 48}
+    | {"hybrid_override_pattern": "M-M*EM*E"},
     "jamba": BASE | {"num_experts": 4, "num_experts_per_tok": 2, "mamba_d_state": 8},
 }
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bursar import catalog
 from bursar.catalog import Attention, Experts, LatentAttention, ModelEntry, ModelSpec, Recurrent
@@ -102,11 +104,28 @@ def test_a_nested_text_config_is_found() -> None:
         ({**TINY, "intermediate_size": 9, "num_experts": 8}, "num_experts_per_tok"),
         ({**TINY, "intermediate_size": 9, "kv_lora_rank": 8}, "qk_nope_head_dim"),
         ({**TINY, "intermediate_size": 9, "layer_types": ["mamba"] * 4}, "recurrent layers"),
+        ({**TINY, "intermediate_size": 9, "mamba_d_state": 8}, "nothing says which"),
     ],
 )
 def test_what_cannot_be_read_right_is_refused(config: dict[str, object], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         ModelSpec.from_config(config, "mine")
+
+
+JUNK = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.text(max_size=3), st.just([]))
+
+
+@given(st.sampled_from(list(MODELS.values())), st.data())
+def test_a_spoilt_config_is_read_or_refused_but_never_crashes(
+    entry: ModelEntry, data: st.DataObject
+) -> None:
+    spoilt = data.draw(st.dictionaries(st.sampled_from(sorted(entry.config)), JUNK, min_size=1))
+    try:
+        spec = ModelSpec.from_config({**entry.config, **spoilt}, "spoilt")
+    except BadInput as error:
+        assert "spoilt" in str(error)
+    else:
+        assert spec.parameters > 0
 
 
 def test_files_that_are_no_config_are_refused(tmp_path: Path) -> None:

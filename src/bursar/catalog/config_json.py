@@ -21,19 +21,18 @@ _NOT_MODELLED = {
     "hybrid_layer_pattern": "layers with different head counts (MiMo-V2)",
     "block_configs": "a different shape in every layer (Nemotron-NAS)",
     "moe_latent_size": "experts in a latent space (Nemotron-3 Ultra)",
+    "hidden_size_per_layer_input": "an embedding for every layer (Gemma 3n, Gemma 4)",
+    "block_auto_adjust_ff_dim": "short convolutions (LFM2)",
     "sparse_attention_config": "MiniMax sparse attention",
     "global_head_dim": "different heads in global layers (Gemma 4)",
     "num_mem_blocks": "blocks shared between layers (Zamba 2)",
     "is_encoder_decoder": "an encoder",
 }
-_FULL = {"full_attention", "attention", "global", "indexed_attention", "*"}
+_FULL = {"full_attention", "attention", "global", "indexed_attention", "deepseek_sparse_attention"}
 _WINDOWED = {"sliding_attention", "chunked_attention", "local"}
-_UNGATED = {"nemotron_h", "nemotron", "gpt2", "gpt_neox", "gpt_bigcode", "starcoder2", "falcon"} | {
-    "opt",
-    "phi",
-    "gptj",
-    "mpt",
-    "bloom",
+_UNGATED = {
+    *("nemotron_h", "nemotron", "apertus", "starcoder2", "falcon", "gpt2", "gpt_neox"),
+    *("gpt_bigcode", "gptj", "opt", "phi", "mpt", "bloom"),
 }
 
 
@@ -64,16 +63,27 @@ class Keys:
 def read_config(config: str | Path | Mapping[str, Any], name: str | None = None) -> ModelSpec:
     """The model that a config describes; see `ModelSpec.from_config`."""
     content, found_name = _load(config)
-    keys = Keys({**content, **content.get("text_config", {})}, name or found_name)
+    for part in ("text_config", "llm_config", "language_config"):  # inside models that also see
+        nested = content.get(part)
+        content = {**content, **nested} if isinstance(nested, Mapping) else content
+    keys = Keys(content, name or found_name)
     for key, what in _NOT_MODELLED.items():
         if keys.get(key):
             raise BadInput(f"{keys.name} has {key!r}: {what}, which is not modelled yet")
-    mixers = _mixers(keys)
+    try:
+        return _read(keys)
+    except BadInput:
+        raise
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+        raise BadInput(f"config.json of {keys.name} has a value of a wrong kind: {error}") from None
+
+
+def _read(keys: Keys) -> ModelSpec:
     return ModelSpec(
         name=keys.name,
         hidden=keys.count("hidden_size", "n_embd", "d_model"),
         vocabulary=keys.count("vocab_size"),
-        blocks=(*mixers, *_feed_forward(keys)),
+        blocks=(*_mixers(keys), *_feed_forward(keys)),
         tied=bool(keys.get("tie_word_embeddings", default=keys.get("model_type") in _TIED)),
     )
 
@@ -97,23 +107,45 @@ def _load(config: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], st
     return content, path.parent.name
 
 
+def one_block_layers(keys: Keys) -> str:
+    """Nemotron-H, where a layer is one block: M = Mamba, * = attention, - = MLP, E = experts."""
+    if pattern := keys.get("hybrid_override_pattern"):
+        return str(pattern)
+    kinds = keys.get("layers_block_type", default=())
+    if not {"mlp", "moe"} & set(kinds):
+        return ""
+    if unknown := set(kinds) - set(_LETTERS):
+        raise BadInput(f"layer types {sorted(unknown)} in {keys.name} are not modelled yet")
+    return "".join(_LETTERS[kind] for kind in kinds)
+
+
+_LETTERS = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
+_LETTERS |= {"linear_attention": "M", "full_attention": "*"}
+
+
 def layer_kinds(keys: Keys) -> list[str]:
     """What mixes tokens in each layer: "full", "window", "recurrent", "both" or "none"."""
-    if pattern := keys.get("hybrid_override_pattern"):  # Nemotron-H: one block a character
+    if pattern := one_block_layers(keys):
         return [{"M": "recurrent", "*": "full"}.get(letter, "none") for letter in pattern]
     if keys.get("model_type") == "falcon_h1":
-        return ["both"] * keys.count("num_hidden_layers")
-    layers = keys.count("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+        return ["both"] * _layer_count(keys)
     if kinds := keys.get("layer_types", "layers_block_type"):
         return [_kind(str(kind), keys) for kind in kinds]
+    layers = _layer_count(keys)
     if kinds := keys.get("attn_type_list"):  # MiniMax: 1 = softmax, 0 = linear
         return ["full" if kind else "recurrent" for kind in kinds]
     if period := keys.get("attn_layer_period"):  # Jamba
         offset = keys.get("attn_layer_offset", default=0)
         return ["full" if i % period == offset else "recurrent" for i in range(layers)]
+    if (chosen := keys.get("attn_layer_indices")) is not None:  # Bamba
+        return ["full" if i in chosen else "recurrent" for i in range(layers)]
     if period := keys.get("full_attention_interval"):  # Qwen3-Next, Qwen3.5
         return ["full" if (i + 1) % period == 0 else "recurrent" for i in range(layers)]
     return _windowed_layers(keys, layers)
+
+
+def _layer_count(keys: Keys) -> int:
+    return keys.count("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 
 
 def _kind(name: str, keys: Keys) -> str:
@@ -123,8 +155,6 @@ def _kind(name: str, keys: Keys) -> str:
         return "window"
     if name in {"linear_attention", "mamba", "mamba2"}:
         return "recurrent"
-    if name in {"moe", "mlp"}:
-        return "none"
     raise BadInput(f"layer type {name!r} in {keys.name} is not modelled yet")
 
 
@@ -147,6 +177,9 @@ def _windowed_layers(keys: Keys, layers: int) -> list[str]:
 
 def _mixers(keys: Keys) -> list[Block]:
     counts = Counter(layer_kinds(keys))
+    state = keys.get("mamba_d_state", "ssm_state_size", "linear_num_value_heads")
+    if state and not counts["recurrent"] + counts["both"]:
+        raise BadInput(f"{keys.name} has recurrent layers, but nothing says which they are")
     both, blocks = counts["both"], list[Block]()
     if full := counts["full"] + both:
         blocks.append(_attention(keys, full, None))
@@ -195,11 +228,11 @@ def _has_output_gate(family: Any) -> bool:
 
 def _feed_forward(keys: Keys) -> list[Block]:
     gated = keys.get("model_type") not in _UNGATED
-    if pattern := keys.get("hybrid_override_pattern"):
+    if pattern := one_block_layers(keys):
         counts = Counter(pattern)
         blocks = [Mlp(counts["-"], _inner(keys), gated)] if counts["-"] else []
         return [*blocks, *([_experts(keys, counts["E"], gated)] if counts["E"] else [])]
-    layers = keys.count("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+    layers = _layer_count(keys)
     sparse = sum(_is_sparse(keys, i) for i in range(layers)) if _expert_count(keys) else 0
     blocks = [Mlp(layers - sparse, _inner(keys), gated)] if sparse < layers else []
     return [*blocks, *([_experts(keys, sparse, gated)] if sparse else [])]
@@ -214,13 +247,13 @@ def _inner(keys: Keys) -> int:
 
 def _expert_count(keys: Keys) -> int:
     names = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts")
-    return int(keys.get(*names, default=0))
+    return keys.count(*names) if keys.get(*names) else 0
 
 
 def _is_sparse(keys: Keys, layer: int) -> bool:
     if kinds := keys.get("mlp_layer_types"):
         return bool(kinds[layer] == "sparse")
-    if layer < keys.get("first_k_dense_replace", default=0):
+    if layer < keys.get("first_k_dense_replace", "moe_layer_start_index", default=0):
         return False
     if layer in keys.get("mlp_only_layers", default=()):
         return False
@@ -235,17 +268,24 @@ def _is_sparse(keys: Keys, layer: int) -> bool:
     return layer % int(frequency) == 0
 
 
+_SHARED = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
+
+
 def _experts(keys: Keys, count: int, gated: bool) -> Experts:
     inner = keys.count("moe_intermediate_size", "intermediate_size")
-    shared = keys.get("moe_shared_expert_intermediate_size", "shared_expert_intermediate_size")
+    shared = keys.get(
+        "moe_shared_expert_intermediate_size",
+        "shared_expert_intermediate_size",
+        "shared_intermediate_size",
+    )
     if shared is None:
-        shared = inner * keys.get("n_shared_experts", "num_shared_experts", default=0)
+        shared = inner * keys.get(*_SHARED, default=0)
     if str(keys.get("model_type")).startswith("llama4"):
         shared = inner  # always one shared expert, without a key that says so
     return Experts(
         count,
         experts=_expert_count(keys),
-        top_k=keys.count("num_experts_per_tok", "num_experts_per_token", "top_k_experts"),
+        top_k=keys.count("num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_k"),
         inner=inner,
         shared_inner=int(shared),
         gated=gated,

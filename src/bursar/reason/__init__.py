@@ -5,6 +5,7 @@ from collections.abc import Callable
 from bursar.errors import BadInput
 from bursar.reason.adaptive_consistency import AdaptiveConsistency
 from bursar.reason.auto import Auto
+from bursar.reason.auto_streamed import AutoStreamed
 from bursar.reason.base import Strategy
 from bursar.reason.best_of_n import BestOfN
 from bursar.reason.profile import Profile
@@ -22,15 +23,18 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "adaptive_consistency": lambda: RoundRobin("adaptive_consistency", AdaptiveConsistency()),
     "revision": lambda: RoundRobin("revision", Revision()),
     "auto": Auto,
+    "auto_streamed": AutoStreamed,
 }
 """Name -> what makes the strategy."""
 
 
 def strategy(name: str, *, worth: float | None = None, profile: Profile | None = None) -> Strategy:
-    """The strategy called `name`; `worth` and `profile` are for `auto`, the only one with a price.
+    """The strategy called `name`; `worth` is for `auto`, `profile` for both autos.
 
     Raises `BadInput` with the names there are.
     """
     if name not in STRATEGIES:
         raise BadInput(f"unknown strategy {name!r}; choose one of {', '.join(STRATEGIES)}")
-    return Auto(worth, profile) if name == "auto" else STRATEGIES[name]()
+    if name == "auto":
+        return Auto(worth, profile)
+    return AutoStreamed(profile) if name == "auto_streamed" else STRATEGIES[name]()

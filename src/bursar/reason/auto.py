@@ -22,7 +22,7 @@ from bursar.answer import Answer
 from bursar.errors import BadInput
 from bursar.reason.base import Arm, OnRound, Pick, Round, Work, to_answer
 from bursar.reason.belief import CostBelief, TaskBelief
-from bursar.reason.profile import Profile
+from bursar.reason.profile import Profile, task_entry
 from bursar.reason.workbench import Workbench
 from bursar.workload.tasks.base import Question
 
@@ -124,6 +124,14 @@ class Market:
         for _, belief in self.groups:
             belief.update()
 
+    def learned(self, before: Profile | None) -> Profile:
+        """What is known of the tasks now, on top of what was known `before`."""
+        tasks = dict(before.tasks) if before else {}
+        for _, belief in self.groups:
+            law = belief.answers.law()
+            tasks[belief.works[0].question.task] = task_entry(law, self.bench.arms())
+        return Profile(tasks)
+
     def picks(self) -> list[Pick]:
         """The answer to each question that would be given now."""
         out: list[Pick] = [Pick(None, None)] * len(self.works)
@@ -132,8 +140,10 @@ class Market:
                 out[row] = pick
         return out
 
-    def plan(self, left: float, worth: float | None) -> Intent:
-        """Divide `left` over all questions, arms and numbers of attempts."""
+    def offers(self, left: float) -> tuple[Floats, Floats, list[tuple[Arm, int]]]:
+        """Every option of every question: (questions, 1 + options) P(right) and cost, and which
+        arm and number of attempts the options stand for. Option 0: buy nothing.
+        """
         ladder = [(arm, m) for arm in self.bench.arms() for m in self._ladder(arm)]
         values = np.full((len(self.works), 1 + len(ladder)), -np.inf)
         costs = np.zeros_like(values)
@@ -149,6 +159,11 @@ class Market:
                 values[np.ix_(rows, columns)] = gained
                 each = self._cost(belief.works, arm, left)
                 costs[np.ix_(rows, columns)] = each[:, None] * np.array(counts)
+        return values, costs, ladder
+
+    def plan(self, left: float, worth: float | None) -> Intent:
+        """Divide `left` over all questions, arms and numbers of attempts."""
+        values, costs, ladder = self.offers(left)
         plan = HullAllocator(target_gap=1e-4).allocate(Options(values, costs), left)
         price = plan.price.of("tokens")
         floor = max(price, 1.0 / worth) if worth else price

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from bursar.errors import BadInput
 from bursar.reason.base import Arm, Work
 from bursar.reason.belief import evidence_of
-from bursar.reason.profile import Profile
+from bursar.reason.profile import Profile, task_entry
 from bursar.reason.solve import grade
 from bursar.reason.workbench import Workbench
 from bursar.value import Saturation, majority_at_k, pass_at_k
@@ -56,21 +55,10 @@ def _fit(works: Sequence[Work], arms: tuple[Arm, ...], tasks: Mapping[str, Task]
     belief = AnswerBelief(len(works), len(arms))
     belief.observe([_labelled(w, arms, tasks) for w in works])
     belief.refit(steps=30)
-    law = belief.law()
-    return {
-        "questions": len(works),
-        "alpha": law.alpha,
-        "evidence": asdict(law.evidence) if law.evidence else None,
-        "arms": {
-            arm.name: {
-                "mean": law.mean[i],
-                "slope": law.slope[i],
-                "spread": law.spread[i],
-                **_curves(works, arm, tasks),
-            }
-            for i, arm in enumerate(arms)
-        },
-    }
+    entry = task_entry(belief.law(), arms)
+    for arm in arms:
+        entry["arms"][arm.name] |= _curves(works, arm, tasks)
+    return {"questions": len(works), **entry}
 
 
 def _labelled(work: Work, arms: tuple[Arm, ...], tasks: Mapping[str, Task]) -> Votes:

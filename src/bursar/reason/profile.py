@@ -7,8 +7,8 @@ log-probability is worth, and, for people, the curves of accuracy over samples.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,18 @@ from bursar.reason.base import Arm
 from bursar.value.answer_belief import AnswerLaw, EvidenceLaw
 
 VERSION = 1
+
+
+def task_entry(law: AnswerLaw, arms: Sequence[Arm]) -> dict[str, Any]:
+    """A task's part of a profile: what was learned of it."""
+    return {
+        "alpha": law.alpha,
+        "evidence": asdict(law.evidence) if law.evidence else None,
+        "arms": {
+            arm.name: {"mean": law.mean[i], "slope": law.slope[i], "spread": law.spread[i]}
+            for i, arm in enumerate(arms)
+        },
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bursar.backends.base import Backend, Completion, Request
+from bursar.backends.base import Backend, Completion, Request, spent_by
 from bursar.budget import Budget, Hold
 from bursar.errors import BackendError, Exhausted
 from bursar.usage import Usage
@@ -64,10 +64,14 @@ class Purse:
             running = [asyncio.ensure_future(self._run(c)) for c in wave[: len(holds)]]
             try:
                 results = await asyncio.gather(*running)
-            finally:  # also when cancelled: what is known is settled, the rest is at its bound
-                self.budget.settle_many(
-                    holds, [_measured(r, h) for r, h in zip(running, holds, strict=True)]
-                )
+            except BaseException:  # cancelled, or a bug: let every call say what it had spent
+                for call in running:
+                    call.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+                raise
+            finally:
+                measured = [_measured(r, h) for r, h in zip(running, holds, strict=True)]
+                self.budget.settle_many(holds, measured)
             outcomes += results
             self.failure = _all_failed(results)
         return outcomes + [None] * (len(calls) - len(outcomes))
@@ -86,6 +90,11 @@ class Purse:
             (done,) = await self.backends[call.backend].complete([call.request])
         except BackendError as failed:
             return failed
+        except asyncio.CancelledError as ended:
+            spent = spent_by(ended)
+            if spent is None:
+                raise
+            return BackendError("cancelled", usage=spent, estimated=True)
         return done
 
 
@@ -93,8 +102,7 @@ def _measured(running: asyncio.Future[Completion | BackendError], hold: Hold) ->
     if running.done() and not running.cancelled() and running.exception() is None:
         usage: Usage | None = running.result().usage
         return hold.upper if usage is None else usage
-    running.cancel()
-    return hold.upper
+    return hold.upper  # nobody knows what was spent, so it is taken to be the most it could be
 
 
 def _all_failed(results: Sequence[Completion | BackendError]) -> BackendError | None:

@@ -1,11 +1,16 @@
 """TTSPM: how many samples, or rounds of rethinking, until one more buys less than a threshold.
 
-Paper: Jian Wang, Boyan Zhu, Chak Tou Leong, Yongqi Li, Wenjie Li, "Scaling over Scaling: Exploring Test-Time Scaling Pareto in Large Reasoning Models", 2025, arXiv:2505.20522; the saturation point common to parallel and sequential scaling.
+Paper: Jian Wang, Boyan Zhu, Chak Tou Leong, Yongqi Li, Wenjie Li, "Scaling over Scaling: Exploring
+    Test-Time Scaling Pareto in Large Reasoning Models", 2025, arXiv:2505.20522; the saturation
+    point common to parallel and sequential scaling.
 Symbols: N -> spend; p_x -> rate; F_max -> ceiling; epsilon -> gain; N* -> TTSPM.budget.
-Differs: fitted by maximum likelihood on counts per question; one rate for all solvable questions is the paper's assumption, so `budget_of_law` gives N* also for rates that differ between questions.
-Checked: tests/papers/test_ttspm.py: fitted on 8 attempts or fewer per question, N* is within 25 % of that seen at 128, for simulated parallel and sequential scaling; on recorded GPT-4 Game-of-24 only with differing rates.
+Differs: fitted by maximum likelihood on counts per question; the paper gives all solvable
+    questions one rate, so `budget_of_law` gives N* also for rates that differ.
+Checked: tests/papers/test_ttspm.py: fitted on 8 attempts or fewer per question, N* is within 25 %
+    of that seen at 128, simulated parallel and sequential; on recorded GPT-4 Game of 24 (100
+    attempts) only with rates that differ.
 Seed: 77
-"""  # noqa: E501
+"""
 
 from dataclasses import dataclass
 from typing import Self

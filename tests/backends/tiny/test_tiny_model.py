@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from tiny_models import save_random
 
+from bursar.backends.base import Request
 from bursar.backends.tiny import tiny_sizes
 from bursar.backends.tiny.backend import WEIGHTS
 from bursar.backends.tiny.engine import Engine
 from bursar.backends.tiny.model import Llama, TinyConfig
 from bursar.backends.tiny.tokenizer import Tokenizer
-from bursar.backends.base import Request
 from bursar.errors import BadInput
 
 SHAPES = {
