@@ -231,8 +231,8 @@ def main() -> int:
         print(
             f"{options.size} {row['workload']}: tiny {row['tiny_tokens_per_s']:,.0f} tokens/s, "
             f"generate {row['generate_tokens_per_s']:,.0f}: {row['ratio']:.2f}x "
-            f"({row['ratio_cpu']:.2f}x by CPU time, {row['ratio_counting_waste']:.2f}x counting its "
-            f"waste; bar {BAR:g}x); "
+            f"({row['ratio_cpu']:.2f}x by CPU time, {row['ratio_counting_waste']:.2f}x "
+            f"counting its waste; bar {BAR:g}x); "
             f"{row['share_of_bound']:.0%} of the matrix products alone",
             file=sys.stderr,
         )

@@ -1,13 +1,13 @@
-"""Everything bursar raises on purpose.
+"""Everything bursar raises on purpose, with the exit code of the command line.
 
     BursarError
-    ├── BadInput            a value we were given can't be used: says which, the rule, a remedy  (exit 2)
-    ├── BudgetExceeded      this spend would pass a limit: says scope, resource, limit, asked     (exit 1)
-    ├── Unbounded           this spend can't be bounded before it is spent, so it isn't started   (exit 1)
-    ├── Infeasible          the request can't be met: says what binds, and by how much            (exit 1)
-    ├── LedgerCorrupt       the hash chain or the derived totals don't hold                       (exit 1)
-    └── BackendError        an upstream failed: says which, what it answered, what to try         (exit 3)
-        └── Exhausted       a replay has no recorded sample left
+    ├── BadInput           2  a value we were given can't be used: which, the rule, a remedy
+    ├── BudgetExceeded     1  a spend would pass a limit: scope, resource, limit, asked
+    ├── Unbounded          1  a spend can't be bounded before it is spent, so it isn't started
+    ├── Infeasible         1  the request can't be met: what binds, and by how much
+    ├── LedgerCorrupt      1  the hash chain or the derived totals don't hold
+    └── BackendError       3  an upstream failed: which, what it answered, what to try
+        └── Exhausted      3  a replay has no recorded sample left
 
 A message gives the value, the rule and a remedy. No message holds a secret.
 """

@@ -1,4 +1,4 @@
-"""Resources, their units, and the text people write them in. Imports nothing of ours but the errors.
+"""Resources, their units, and the text people write them in.
 
 One resource has one unit inside bursar: tokens, FLOPs, bytes, seconds, joules, dollars, calls,
 grams of CO2e. Text such as ``"200k tokens"``, ``"1.5 min"``, ``"5 kJ"`` is turned into it here.
@@ -78,7 +78,8 @@ def parse_amount(text: str) -> tuple[str, float]:
         if _UNITS.get(unit, ("", 0.0))[0] not in _COUNTED:
             unit, prefix = prefix + unit, ""
     if unit not in _UNITS:
-        said = f"unknown unit {unit!r}" if unit else "no unit"
+        word = text[match.end("number") :].split()[-1:]  # whole: the p of "parsecs" is no prefix
+        said = f"unknown unit {word[0]!r}" if unit else "no unit"
         raise BadInput(f"{said} in {text.strip()!r}: {REMEDY}")
     resource, factor = _UNITS[unit]
     amount = float(match["number"].replace("_", "")) * _PREFIX[prefix] * factor

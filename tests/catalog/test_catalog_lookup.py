@@ -66,6 +66,14 @@ def test_rows_are_plain_data_for_a_table() -> None:
         catalog.rows("cars")
 
 
+@pytest.mark.parametrize("table", catalog.TABLES)
+def test_summaries_are_rectangular_and_readable(table: str) -> None:
+    heads, lines = catalog.summary(table)
+    assert len(lines) == len(catalog.TABLES[table]())
+    assert all(len(line) == len(heads) for line in lines)
+    assert not any("e+" in cell for line in lines for cell in line)
+
+
 def test_the_datasheet_is_the_provenance_unless_a_number_has_its_own() -> None:
     h100: Device = catalog.device("h100-sxm")
     assert "datasheet" in str(h100.provenance("memory_bytes").source)

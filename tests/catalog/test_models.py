@@ -94,7 +94,10 @@ def test_a_nested_text_config_is_found() -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({}, "no 'num_hidden_layers'"),
+        ({}, "no 'num_hidden_layers' or 'n_layer'"),
+        ({"num_hidden_layers": 4, "num_attention_heads": 4}, "no 'hidden_size'"),
+        ({**TINY, "intermediate_size": 9, "num_experts": 2, "moe_k": 3}, "3 of 2 experts"),
+        ({**TINY, "intermediate_size": 9, "head_dim": -8}, "gives -8 as key_dim"),
         ({**TINY, "model_type": "llama"}, "intermediate_size"),
         ({**TINY, "hidden_size": 0, "intermediate_size": 9}, "hidden_size = 0"),
         ({**TINY, "hidden_size": "64", "intermediate_size": 9}, "hidden_size = '64'"),
@@ -122,10 +125,9 @@ def test_a_spoilt_config_is_read_or_refused_but_never_crashes(
     spoilt = data.draw(st.dictionaries(st.sampled_from(sorted(entry.config)), JUNK, min_size=1))
     try:
         spec = ModelSpec.from_config({**entry.config, **spoilt}, "spoilt")
-    except BadInput as error:
-        assert "spoilt" in str(error)
-    else:
-        assert spec.parameters > 0
+    except BadInput:
+        return
+    assert spec.parameters > 0
 
 
 def test_files_that_are_no_config_are_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from bursar.training.verifier_data import step_labels  # noqa: E402
 from bursar.workload.tasks import TASKS, Question  # noqa: E402
 from bursar.workload.tasks.split import split_of  # noqa: E402
 
-SMALL = Shape(32, 2, 2, 48)
+SMALL = Shape(64, 2, 2, 96)
 MAKERS = sorted(traces.MAKERS.items())
 
 
@@ -98,9 +98,10 @@ def test_cached_steps_equal_one_pass() -> None:
 
 def test_step_labels_by_task() -> None:
     chain = Question("", "chain", "chain 50*2+1\n", "4")
-    assert step_labels(chain, "3+1\n#4\nright") == [True, True, True]
-    assert step_labels(chain, "5+1\n#6\nright") == [False, False, False]
-    assert step_labels(chain, "3+1\n#5\nwrong\n3+1\n#4\n") == [True, False, False, True, True]
+    assert step_labels(chain, "50*2=3>3+1\n3+1=4\n#4\nright") == [True] * 4
+    assert step_labels(chain, "50*2=5>5+1\n5+1=6\n#6\nright") == [False] * 4
+    twice = "50*2=3>3+1\n3+1=5\n#5\nwrong\n50*2=3>3+1\n3+1=4\n#4\n"
+    assert step_labels(chain, twice) == [True, False, False, False, True, True, True]
     countdown = Question("", "countdown", "countdown 3,7,12=81\n")
     assert step_labels(countdown, "12*7=84>3,84\n84-3=81\nright") == [True] * 3
     assert step_labels(countdown, "12*7=84>3,84\n84+3=87\nwrong") == [False] * 3

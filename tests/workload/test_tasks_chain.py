@@ -20,35 +20,39 @@ def test_any_legal_order_keeps_the_value(seed: int, operations: int) -> None:
     pieces = chain.draw_expression(rng, operations)
     wanted = eval("".join(pieces)) % 97
     assert chain.value(pieces) == wanted
-    lines = ["".join(pieces)]
+    question = Question("1", "chain", f"chain {''.join(pieces)}\n", str(wanted))
+    lines = []
     while len(pieces) > 1:
-        pieces = chain.reduce_pair(pieces, rng.choice(chain.legal_pairs(pieces)))
-        lines.append(("#" if len(pieces) == 1 else "") + "".join(pieces))
+        place = rng.choice(chain.legal_pairs(pieces))
+        lines.append(chain.line_of(pieces, place))
+        pieces = chain.reduce_pair(pieces, place)
     assert pieces == [str(wanted)]
-    question = Question("1", "chain", f"chain {lines[0]}\n", str(wanted))
-    text = "\n".join([*lines[1:], "right"])
-    assert TASK.steps(question, text) == [True] * operations
+    text = "\n".join([*lines, f"#{wanted}", "right"])
+    assert TASK.steps(question, text) == [True] * (operations + 1)
     assert TASK.check(question, TASK.extract(question, text))
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "ok"),
+    ("before", "line", "ok"),
     [
-        ("9-4+3", "5+3", True),
-        ("9-4+3", "9-7", False),  # the minus belongs to the 4 only
-        ("9-4+3", "9-1", False),
-        ("2+3*4", "5*4", False),  # the product comes first
-        ("2+3*4", "2+12", True),
-        ("2*3*4", "2*12", True),
-        ("2*3*4", "6*5", False),  # a line must not change anything else
-        ("50*2", "#3", True),
-        ("50*2", "3", False),  # the last line is marked
-        ("50*2", "#4", False),
+        ("9-4+3", "9-4=5>5+3", True),
+        ("9-4+3", "4+3=7>9-7", False),  # the minus belongs to the 4 only
+        ("2+3*4", "2+3=5>5*4", False),  # the product comes first
+        ("2+3*4", "3*4=12>2+12", True),
+        ("2*3*4", "3*4=12>2*12", True),
+        ("2*3*4", "2*3=6>6*5", False),  # a line must not change anything else
+        ("2*3*4", "2*3=7>7*4", False),  # nor be wrong
+        ("2*3*4", "6*4", False),  # nor hide what it does
+        ("50*2", "50*2=3", True),
+        ("50*2", "50*2=4", False),
+        ("3", "#3", True),
+        ("3", "#4", False),
+        ("3", "3", False),
         ("2+", "2", False),
     ],
 )
-def test_step_ok(before: str, after: str, ok: bool) -> None:
-    assert chain.step_ok(before, after) is ok
+def test_step_ok(before: str, line: str, ok: bool) -> None:
+    assert chain.step_ok(before, line) is ok
 
 
 def test_commuted_twins_share_a_canonical_form() -> None:
@@ -72,7 +76,7 @@ def test_splits_are_disjoint_up_to_twins() -> None:
 
 def test_extract_reads_the_last_finished_attempt() -> None:
     question = Question("1", "chain", "chain 50*2\n", "3")
-    assert TASK.extract(question, "#4\nwrong\n#3\nright") == "3"
-    assert TASK.extract(question, "#3\nwrong\n50*") == "3"
+    assert TASK.extract(question, "50*2=4\n#4\nwrong\n50*2=3\n#3\nright") == "3"
+    assert TASK.extract(question, "50*2=3\n#3\nwrong\n50*") == "3"
     assert TASK.extract(question, "the answer is # 100") == "3"
     assert TASK.extract(question, "50*2") is None

@@ -32,6 +32,8 @@ class Request:
     stop: tuple[str, ...] = ()
     seed: int = 0
     want_hidden: bool = False
+    seconds: float | None = None
+    """Wall time after which to stop where one is and hand back what there is; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,10 @@ class ReplayBackend:
         """How many samples of a question there are."""
         return len(self._samples.get(question_id, ()))
 
+    def samples(self, question_id: str) -> list[Recorded]:
+        """The recorded samples of a question, in the order of the recording."""
+        return list(self._samples.get(question_id, ()))
+
     def upper_bound(self, request: Request) -> Usage:
         """The largest recorded sample of the question; it does not tell which one comes next."""
         return _cut(self._most[self._key(request)], request.max_tokens)

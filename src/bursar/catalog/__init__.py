@@ -13,7 +13,7 @@ from bursar.catalog.models import (
     models,
 )
 from bursar.catalog.prices import ApiPrice, Grid, api_price, api_prices, grid, grids
-from bursar.catalog.tables import TABLES, rows
+from bursar.catalog.tables import TABLES, rows, summary
 
 __all__ = [
     "DTYPE_BYTES",
@@ -38,4 +38,5 @@ __all__ = [
     "model",
     "models",
     "rows",
+    "summary",
 ]

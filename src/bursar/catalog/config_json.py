@@ -7,6 +7,7 @@ layer is what (a list, a pattern, a period). What can't be read right is refused
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,16 @@ def read_config(config: str | Path | Mapping[str, Any], name: str | None = None)
 
 
 def _read(keys: Keys) -> ModelSpec:
+    blocks = (*_mixers(keys), *_feed_forward(keys))
+    for block in blocks:
+        for name, value in asdict(block).items():
+            if isinstance(value, int) and value < 0:
+                raise BadInput(f"config.json of {keys.name} gives {value} as {name} of a layer")
     return ModelSpec(
         name=keys.name,
         hidden=keys.count("hidden_size", "n_embd", "d_model"),
         vocabulary=keys.count("vocab_size"),
-        blocks=(*_mixers(keys), *_feed_forward(keys)),
+        blocks=blocks,
         tied=bool(keys.get("tie_word_embeddings", default=keys.get("model_type") in _TIED)),
     )
 
@@ -282,10 +288,14 @@ def _experts(keys: Keys, count: int, gated: bool) -> Experts:
         shared = inner * keys.get(*_SHARED, default=0)
     if str(keys.get("model_type")).startswith("llama4"):
         shared = inner  # always one shared expert, without a key that says so
+    experts = _expert_count(keys)
+    top_k = keys.count("num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_k")
+    if top_k > experts:
+        raise BadInput(f"{keys.name} picks {top_k} of {experts} experts; it can't pick more")
     return Experts(
         count,
-        experts=_expert_count(keys),
-        top_k=keys.count("num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_k"),
+        experts=experts,
+        top_k=top_k,
         inner=inner,
         shared_inner=int(shared),
         gated=gated,

@@ -72,8 +72,10 @@ class Entry(Record):
         return self.other.get(field) or Provenance(source=self.source, date=self.date)
 
     def row(self) -> dict[str, Any]:
-        """Plain data for a table or JSON."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """Plain data for a table or JSON: the entry's own fields, then where they come from."""
+        data = self.model_dump(mode="json", exclude_none=True)
+        last = ("aliases", "source", "date", "other")
+        return {k: v for k, v in data.items() if k not in last} | {k: data[k] for k in last}
 
 
 E = TypeVar("E", bound=Entry)

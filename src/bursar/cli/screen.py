@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from bursar.reason.base import Round
 
@@ -34,15 +35,27 @@ def emit(data: Any) -> None:
     print(json.dumps(data, allow_nan=False), flush=True)
 
 
-def fail(message: str, code: int) -> None:
-    """One message on stderr, then exit."""
-    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+def fail(message: str, code: int) -> NoReturn:
+    """One message on stderr, on one line, then exit."""
+    said = Text.assemble(("error:", "bold red"), " ", " ".join(message.split()))
+    err.print(said, soft_wrap=True)
     sys.exit(code)
 
 
 def split(text: str) -> list[str]:
     """A comma-joined option."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def split_models(text: str) -> list[str]:
+    """Models joined by commas; "key=number" belongs to the simulated model before it."""
+    names: list[str] = []
+    for part in split(text):
+        if names and names[-1].startswith("simulated") and re.match(r"\w+\s*=", part):
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return list(dict.fromkeys(names))
 
 
 def command() -> str:
@@ -52,11 +65,11 @@ def command() -> str:
 
 def plain_table(title: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
     """A table of text."""
-    table = Table(title=title)
+    table = Table(title=Text(title), title_justify="left")
     for head in heads:
         table.add_column(head, overflow="fold")
     for line in lines:
-        table.add_row(*(escape(cell) for cell in line))
+        table.add_row(*(Text(cell) for cell in line))
     return table
 
 
@@ -69,7 +82,7 @@ def bar(what: str) -> Iterator[Callable[[float, str], None]]:
         TextColumn("{task.percentage:>3.0f}% {task.fields[says]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task: TaskID = progress.add_task(what, total=1.0, says="")
 
         def show(share: float, says: str) -> None:

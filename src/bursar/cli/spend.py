@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bursar import run
-from bursar.cli.screen import AsJson, command, counting, emit, plain_table, screen, spending, split
+from bursar.backends.token_price import TokenPrice
+from bursar.cli.screen import (
+    AsJson,
+    command,
+    counting,
+    emit,
+    plain_table,
+    screen,
+    spending,
+    split,
+    split_models,
+)
+from bursar.errors import BadInput
 from bursar.reason import STRATEGIES
 from bursar.report.html import write_page
 from bursar.report.record import load_record
@@ -22,7 +33,10 @@ Sources = Annotated[
     list[str], typer.Argument(help="chain, countdown, sudoku4, mixed (all three), or FILE.jsonl")
 ]
 Models = Annotated[str, typer.Option("--model", help="one model, or several joined by commas")]
-Questions = Annotated[int, typer.Option(help="how many questions of the built-in tasks")]
+Questions = Annotated[
+    int | None,
+    typer.Option(help=f"how many, shared by the sources [default: {run.QUESTIONS}; whole files]"),
+]
 Seed = Annotated[int, typer.Option(help="same seed, same questions and draws")]
 Levels = Annotated[str, typer.Option(help="only these levels, joined by commas")]
 Checker = Annotated[str, typer.Option(help="for files: exact, numeric, choice or regex")]
@@ -32,6 +46,12 @@ NoCheck = Annotated[
 ProfileFile = Annotated[Path | None, typer.Option(help="what `bursar calibrate` learned")]
 Temperature = Annotated[float, typer.Option(help="of samples; the first answer is greedy")]
 Runs = Annotated[Path, typer.Option(help="where run folders go")]
+KeyFile = Annotated[
+    Path | None, typer.Option(help="holds the API key, mode 600 [default: OPENAI_API_KEY]")
+]
+UsdPerMtok = Annotated[
+    str, typer.Option(help='price of a hosted model, "IN,OUT" in USD per million tokens')
+]
 
 
 def solve(
@@ -39,7 +59,7 @@ def solve(
     budget: Annotated[str, typer.Option(help='such as "20k tokens" or "0.5 USD"')],
     model: Models = "tiny-1m",
     strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "auto",
-    questions: Questions = 100,
+    questions: Questions = None,
     levels: Levels = "",
     seed: Seed = 0,
     temperature: Temperature = 0.7,
@@ -49,6 +69,8 @@ def solve(
         float | None, typer.Option(help="what a right answer is worth, in the limited resource")
     ] = None,
     profile: ProfileFile = None,
+    key_file: KeyFile = None,
+    usd_per_mtok: UsdPerMtok = "",
     baseline: Annotated[
         str | None, typer.Option(help="also run this strategy, under an equal limit of its own")
     ] = None,
@@ -59,8 +81,19 @@ def solve(
     as_json: AsJson = False,
 ) -> None:
     """Spend a budget on questions where it buys the most right answers."""
-    job = _job(sources, model, questions, levels, seed, temperature, checker, no_checker)
-    job = replace(job, worth=worth, profile=profile)
+    job = _job(
+        sources,
+        model,
+        levels,
+        questions=questions,
+        seed=seed,
+        temperature=temperature,
+        checker=checker,
+        check=not no_checker,
+        worth=worth,
+        profile=profile,
+        hosted=_hosted(key_file, usd_per_mtok),
+    )
     folder = run.run_dir(runs, job)
     with spending() as show:
         record, failure = run.run_solve(
@@ -73,11 +106,10 @@ def solve(
             command=command(),
             on_progress=show,
         )
-    page = write_page(record, folder / "report.html")
     show_on = screen(as_json)
     for table in solve_tables(record):
         show_on.print(table)
-    show_on.print(f"report: {page}", soft_wrap=True)
+    _say_where(folder, as_json)
     if as_json:
         emit(run.summary(record, folder))
     if failure:
@@ -87,9 +119,12 @@ def solve(
 def compare(
     sources: Sources,
     budgets: Annotated[str, typer.Option(help='joined by commas: "10k tokens, 40k tokens"')],
-    strategies: Annotated[str, typer.Option(help="joined by commas")] = ",".join(STRATEGIES),
+    strategies: Annotated[
+        str | None,
+        typer.Option(help="joined by commas [default: all that the model can follow]"),
+    ] = None,
     model: Models = "tiny-1m",
-    questions: Questions = 100,
+    questions: Questions = None,
     levels: Levels = "",
     seed: Seed = 0,
     seeds: Annotated[int, typer.Option(help="how many seeds, from --seed on")] = 3,
@@ -97,29 +132,40 @@ def compare(
     checker: Checker = "exact",
     no_checker: NoCheck = False,
     profile: ProfileFile = None,
+    key_file: KeyFile = None,
+    usd_per_mtok: UsdPerMtok = "",
     runs: Runs = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Strategies at equal budgets, on the same questions and draws, with intervals."""
-    job = _job(sources, model, questions, levels, seed, temperature, checker, no_checker)
-    job = replace(job, profile=profile)
-    names = split(strategies)
+    job = _job(
+        sources,
+        model,
+        levels,
+        questions=questions,
+        seed=seed,
+        temperature=temperature,
+        checker=checker,
+        check=not no_checker,
+        profile=profile,
+        hosted=_hosted(key_file, usd_per_mtok),
+    )
+    names = job.strategies() if strategies is None else split(strategies)
+    folder = run.run_dir(runs, job, "compare")
     with counting("comparing", "runs") as show:
         record, _ = run.run_compare(
             job,
             names,
             split(budgets),
             range(seed, seed + seeds),
+            out=folder,
             command=command(),
             on_progress=show,
         )
-    folder = run.run_dir(runs, job, "compare")
-    run.write(record, folder)
-    page = write_page(record, folder / "report.html")
     show_on = screen(as_json)
     for table in compare_tables(record):
         show_on.print(table)
-    show_on.print(f"report: {page}", soft_wrap=True)
+    _say_where(folder, as_json)
     if as_json:
         emit({"rows": [r.model_dump() for r in record.rows], "run_dir": str(folder)})
 
@@ -131,7 +177,7 @@ def report(
     """Write a run's HTML report again."""
     record = load_record(folder)
     page = write_page(record, (folder if folder.is_dir() else folder.parent) / "report.html")
-    screen(as_json).print(f"report: {page}", soft_wrap=True)
+    screen(as_json).print(f"report: {page}", soft_wrap=True, highlight=False)
     if as_json:
         emit({"report": str(page)})
 
@@ -147,10 +193,21 @@ def calibrate(
     seed: Seed = 0,
     temperature: Temperature = 0.7,
     checker: Checker = "exact",
+    key_file: KeyFile = None,
+    usd_per_mtok: UsdPerMtok = "",
     as_json: AsJson = False,
 ) -> None:
     """Fit curves and difficulty on labelled questions, for `solve --profile`."""
-    job = _job(sources, model, questions, levels, seed, temperature, checker, False)
+    job = _job(
+        sources,
+        model,
+        levels,
+        questions=questions,
+        seed=seed,
+        temperature=temperature,
+        checker=checker,
+        hosted=_hosted(key_file, usd_per_mtok),
+    )
     with counting("calibrating", "rounds") as show:
         profile, spent = run.run_calibrate(job, samples, out, limits=budget, on_progress=show)
     lines = [
@@ -172,23 +229,27 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
-def _job(
-    sources: list[str],
-    model: str,
-    questions: int,
-    levels: str,
-    seed: int,
-    temperature: float,
-    checker: str,
-    no_checker: bool,
-) -> run.Job:
+def _job(sources: list[str], model: str, levels: str, **settings: Any) -> run.Job:
+    """`a.jsonl,chain` is two sources, unless there is a file of that name."""
+    named = [n for s in sources for n in ([s] if Path(s).exists() else split(s))]
     return run.Job(
-        sources=tuple(sources),
-        models=tuple(split(model)),
-        questions=questions,
-        levels=tuple(split(levels)),
-        seed=seed,
-        temperature=temperature,
-        checker=checker,
-        check=not no_checker,
+        tuple(named), tuple(split_models(model)), levels=tuple(split(levels)), **settings
     )
+
+
+def _hosted(key_file: Path | None, usd_per_mtok: str) -> dict[str, Any]:
+    """What models behind a server are opened with."""
+    given: dict[str, Any] = {} if key_file is None else {"key_file": key_file}
+    if usd_per_mtok:
+        try:
+            price_in, price_out = map(float, split(usd_per_mtok))
+        except ValueError:
+            raise BadInput(
+                f'--usd-per-mtok {usd_per_mtok!r}: must be two numbers, such as "0.15,0.6"'
+            ) from None
+        given["price"] = TokenPrice(price_in, price_out)
+    return given
+
+
+def _say_where(folder: Path, as_json: bool) -> None:
+    screen(as_json).print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)

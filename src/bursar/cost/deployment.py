@@ -51,8 +51,8 @@ MEASURED = Efficiency(
 )
 """Fitted by `benchmarks/cost_roofline.py --fit` on 485 measured vLLM, SGLang and TensorRT-LLM
 servers on H100, H200, B200 and GB200. On 1,181 others, of models and devices not fitted: median
-error 16 % on time between tokens (86 % inside `low`..`high`), 41 % on time to first token. For any
-other kind of device it is an extrapolation."""
+error 16 % on time between tokens (86 % inside `low`..`high`), 41 % on time to first token. Servers
+of 2023 took half as long again (Splitwise); for other kinds of device it is an extrapolation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def step_work(
     groups = {
         "projections": _projections(model, rows, tp, dp, weight),
         "attention": _attention(model, rows, tp, dp, cache),
-        "head": _head(model, rows, tp, dp),
+        "head": _head(model, rows, tp, dp, max(weight, ACTIVATION_BYTES)),
     }
     if any(isinstance(block, Experts) for block in model.blocks):
         groups["experts"] = _experts(model, rows, tp * dp, weight)
@@ -102,11 +102,11 @@ def _projections(model: ModelSpec, rows: Rows, tp: int, dp: int, weight: float) 
     return Work(2.0 * weights * tokens / tp, (read + widths * ACTIVATION_BYTES * tokens) / tp)
 
 
-def _head(model: ModelSpec, rows: Rows, tp: int, dp: int) -> Work:
-    """Logits of the last token of each row; the head is left in 16 bits by quantised models."""
-    sequences, weights = rows.sequences / dp, model.head_parameters
-    read = np.where(sequences > 0, weights * ACTIVATION_BYTES, 0.0)
-    return Work(2.0 * weights * sequences / tp, read / tp)
+def _head(model: ModelSpec, rows: Rows, tp: int, dp: int, weight: float) -> Work:
+    """Logits of the last token of each row; quantised models leave the head in 16 bits."""
+    sequences, elements = rows.sequences / dp, model.head_parameters
+    read = np.where(sequences > 0, elements * weight, 0.0)
+    return Work(2.0 * elements * sequences / tp, read / tp)
 
 
 def distinct_experts(experts: int, top_k: int, tokens: ArrayLike) -> Array:

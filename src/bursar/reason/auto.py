@@ -31,6 +31,8 @@ LADDER = (1, 2, 4, 8, 16, 32)
 """How many attempts an option may hold: one attempt more may buy nothing where four do."""
 LEAST_GAIN = 1e-3
 """A plan's option must promise this much more P(right): less is noise of the belief."""
+WASTE = 0.1
+"""Most expected successes among checked attempts that are bought at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,7 @@ class Auto:
         whole = market.left()
         while (left := market.left()) > 0:
             plan = market.plan(left, self.worth)
-            known = any(w.attempts for w in works)  # before that, costs are a guess
-            amount = max(self.share * left * known, self.least_share * whole)
-            moves = market.first_steps(plan, amount)
+            moves = market.first_steps(plan, max(self.share * left, self.least_share * whole))
             if not moves:
                 break
             refused = await bench.attempt([(w, arm) for w, arm, _ in moves])
@@ -75,7 +75,7 @@ class Auto:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the plan would buy for one question: `count` attempts by `arm` at this slope."""
+    """What to buy now for one question: `count` attempts by `arm` at `cost` each, at this slope."""
 
     arm: Arm
     count: int
@@ -174,11 +174,25 @@ class Market:
                 offers.append(None)
             else:
                 arm, count = ladder[option - 1]
-                offers.append(Offer(arm, count, cost / count, gain / cost))
+                first = 1 + ladder.index((arm, 1))
+                at_once = self._at_once(i, count, values[i, first] - values[i, 0])
+                offers.append(Offer(arm, at_once, cost / count, gain / cost))
         return Intent(tuple(offers), floor)
 
+    def _at_once(self, i: int, count: int, first_gain: float) -> int:
+        """How many of `count` planned attempts to buy before thinking again: a quarter, and where
+        a checker ends the question at the first success, few enough to rarely buy beyond it."""
+        quarter = max(1, count // 4)
+        if not self.bench.checker_at_hand(self.works[i]) or first_gain <= 0:
+            return quarter
+        return max(1, min(quarter, int(WASTE / first_gain)))
+
     def first_steps(self, intent: Intent, amount: float) -> list[tuple[Work, Arm, float]]:
-        """The steepest offers' first attempts and their expected cost, about `amount` in all."""
+        """The steepest offers' first attempts and their expected cost, about `amount` in all.
+
+        While nothing is known, costs are guesses: then a few single attempts, to learn them.
+        """
+        known = any(w.attempts for w in self.works)
         order = sorted(
             (i for i, o in enumerate(intent.offers) if o), key=lambda i: -_slope(intent.offers[i])
         )
@@ -187,9 +201,9 @@ class Market:
         for i in order:
             offer = intent.offers[i]
             assert offer is not None
-            if spent >= amount and moves:
+            if (spent >= amount and moves) or (not known and len(moves) >= len(self.works) / 8):
                 break
-            count = max(1, offer.count // 4)
+            count = offer.count if known else 1
             moves += [(self.works[i], offer.arm, offer.cost)] * count
             spent += count * offer.cost
         return moves

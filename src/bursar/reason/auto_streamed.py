@@ -40,6 +40,8 @@ class AutoStreamed:
     ) -> list[Answer]:
         first = Market.open([Work(q) for q in questions], bench, self.profile)
         whole = first.left()
+        if whole <= 0:
+            return [to_answer(Work(q), Pick(None, None)) for q in questions]
         start = first.plan(whole, None).price
         paced = PacedPrice(first.resources[0], whole, max(start, 1e-12), self.rate)
         done: list[Work] = []

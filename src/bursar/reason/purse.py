@@ -7,16 +7,22 @@ the limit holds however many calls are under way, and also when a call fails or 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from bursar.backends.base import Backend, Completion, Request, spent_by
 from bursar.budget import Budget, Hold
-from bursar.errors import BackendError, Exhausted
+from bursar.errors import BackendError, BursarError, Exhausted
 from bursar.usage import Usage
 
 Outcome = Completion | BackendError | None
 """What became of a call: done, failed (or its recording ran out), or not afforded (None)."""
+
+
+TIME_MARGIN = 0.05
+"""Seconds kept back from a wall-time limit, for what comes after the last token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +39,16 @@ class Purse:
 
     budget: Budget
     backends: Mapping[str, Backend]
+    clock: Callable[[], float] = time.monotonic
     failure: BackendError | None = None
     """Set when every call of a wave failed: whoever spends should stop."""
+    failures: list[BackendError] = field(default_factory=list)
+    """Why calls failed, each of them; a recording that ran out is no failure."""
+    began: float = field(init=False)
+    """When the time not charged yet began."""
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
 
     @property
     def spent(self) -> Usage:
@@ -57,52 +71,106 @@ class Purse:
         """
         outcomes: list[Outcome] = []
         while len(outcomes) < len(calls) and self.failure is None:
-            wave = calls[len(outcomes) :]
-            holds = self._reserve(wave)
-            if not holds:
-                break
-            running = [asyncio.ensure_future(self._run(c)) for c in wave[: len(holds)]]
-            try:
-                results = await asyncio.gather(*running)
-            except BaseException:  # cancelled, or a bug: let every call say what it had spent
-                for call in running:
-                    call.cancel()
-                await asyncio.gather(*running, return_exceptions=True)
-                raise
-            finally:
-                measured = [_measured(r, h) for r, h in zip(running, holds, strict=True)]
-                self.budget.settle_many(holds, measured)
+            with self._time() as seconds:
+                if seconds is not None and seconds <= 0:
+                    break
+                wave = [_within(call, seconds) for call in calls[len(outcomes) :]]
+                holds = self._reserve(wave)
+                if not holds:
+                    break
+                results = await self._run_wave(wave[: len(holds)], holds)
             outcomes += results
+            failed = [r for r in results if isinstance(r, BackendError)]
+            self.failures += [f for f in failed if not isinstance(f, Exhausted)]
             self.failure = _all_failed(results)
         return outcomes + [None] * (len(calls) - len(outcomes))
+
+    async def _run_wave(
+        self, wave: Sequence[Call], holds: Sequence[Hold]
+    ) -> list[Completion | BackendError]:
+        """Run reserved calls together and settle each with what it used."""
+        running = [asyncio.ensure_future(self._run(call)) for call in wave]
+        try:
+            return await asyncio.gather(*running)
+        except BaseException:  # cancelled, or a bug: let every call end and say what it spent
+            await asyncio.gather(*running, return_exceptions=True)
+            raise
+        finally:
+            self.budget.settle_many(holds, [self._measured(call) for call in running])
+
+    @contextmanager
+    def _time(self) -> Iterator[float | None]:
+        """A limit in seconds is wall time, not a sum over calls that run side by side.
+
+        Holds all that is left of it, gives how much of that a wave may take, and charges what
+        passed since the last charge: the waves, and the strategy's thinking between them.
+        """
+        left = self.budget.remaining("seconds")
+        if left is None:
+            yield None
+            return
+        thought = self.clock() - self.began
+        if thought >= left:
+            yield 0.0
+            return
+        hold = self.budget.reserve(replace(Usage.zero(), seconds=left), what="time")
+        try:
+            yield max(0.0, 0.98 * (left - thought) - TIME_MARGIN)
+        finally:
+            now = self.clock()
+            hold.settle(replace(Usage.zero(), seconds=now - self.began))
+            self.began = now
 
     def upper_bound(self, call: Call) -> Usage:
         """The most that `call` can use."""
         return self.backends[call.backend].upper_bound(call.request)
 
     def _reserve(self, calls: Sequence[Call]) -> list[Hold]:
-        uppers = [self.upper_bound(call) for call in calls]
+        uppers = [self._booked(self.upper_bound(call)) for call in calls]
         whats = [f"{call.backend} {call.request.question_id}" for call in calls]
         return self.budget.reserve_many(uppers, whats)
 
     async def _run(self, call: Call) -> Completion | BackendError:
-        try:
-            (done,) = await self.backends[call.backend].complete([call.request])
+        limit = call.request.seconds
+        asked = self.backends[call.backend].complete([call.request])
+        try:  # a backend ends by itself in time; if it does not, it is cancelled
+            (done,) = await asyncio.wait_for(asked, None if limit is None else limit + TIME_MARGIN)
         except BackendError as failed:
             return failed
+        except TimeoutError as ended:
+            spent = spent_by(ended.__cause__ or ended)
+            return BackendError(f"{call.backend}: out of time", usage=spent, estimated=True)
         except asyncio.CancelledError as ended:
             spent = spent_by(ended)
             if spent is None:
                 raise
             return BackendError("cancelled", usage=spent, estimated=True)
+        except BursarError:
+            raise
+        except Exception as bug:  # a model's own, out of memory say; what it used nobody knows
+            return BackendError(f"{call.backend}: {type(bug).__name__}: {bug}")
         return done
 
+    def _measured(self, call: asyncio.Future[Completion | BackendError]) -> Usage | None:
+        """What a finished call used; None, the whole hold, where nobody knows."""
+        if call.cancelled() or call.exception() is not None:
+            return None
+        usage: Usage | None = call.result().usage
+        return None if usage is None else self._booked(usage)
 
-def _measured(running: asyncio.Future[Completion | BackendError], hold: Hold) -> Usage:
-    if running.done() and not running.cancelled() and running.exception() is None:
-        usage: Usage | None = running.result().usage
-        return hold.upper if usage is None else usage
-    return hold.upper  # nobody knows what was spent, so it is taken to be the most it could be
+    def _booked(self, usage: Usage) -> Usage:
+        """A call's usage as it is booked: where wall time is limited it is booked by the wave."""
+        return replace(usage, seconds=0.0) if self._timed else usage
+
+    @property
+    def _timed(self) -> bool:
+        return self.budget.remaining("seconds") is not None
+
+
+def _within(call: Call, seconds: float | None) -> Call:
+    if seconds is None:
+        return call
+    return replace(call, request=replace(call.request, seconds=seconds))
 
 
 def _all_failed(results: Sequence[Completion | BackendError]) -> BackendError | None:

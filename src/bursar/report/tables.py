@@ -1,6 +1,7 @@
 """The same for a terminal: rich tables of a run, of a comparison, and the receipt."""
 
 from rich.table import Table
+from rich.text import Text
 
 from bursar.report.format import (
     UNKNOWN,
@@ -34,16 +35,27 @@ def solve_tables(record: SolveRecord) -> list[Table]:
 
 
 def receipt_table(record: SolveRecord) -> Table:
-    """What was charged, by account, with the total against the limit."""
-    receipt, name = record.receipt, unit(record.resource)
-    head = ("account", "calls", "tokens in", "tokens out", "USD", f"measured {name}")
+    """What was charged, by account, with the total against the limit.
+
+    One account is named once, in the title, so that the table fits a terminal of 80 columns.
+    """
+    receipt, name = record.receipt, record.resource
+    accounts = list(dict.fromkeys(line.account for line in receipt.lines))
+    alone = len(accounts) == 1
+    usd = any(line.usd is not None for line in receipt.lines)
     guessed = any(line.predicted is not None for line in receipt.lines)
-    table = _table("receipt", (*head, "predicted", "off by") if guessed else head)
+    title = f"receipt of {accounts[0]}" if alone else "receipt"
+    head = ("what" if alone else "account", "calls", "tokens in", "tokens out")
+    table = _table(
+        title,
+        (*head, *(("USD",) if usd else ()), unit(name), *(("predicted", "off") if guessed else ())),
+    )
     table.columns[0].overflow = "fold"
     for line in receipt.lines:
-        *cells, predicted, off = receipt_cells(line)
-        account = f"{line.account} {line.what}".strip()
-        table.add_row(account, *cells, *((predicted, off) if guessed else ()))
+        calls, came, went, dollars, *compared = receipt_cells(line)
+        what = line.what if alone else f"{line.account} {line.what}".strip()
+        cells = [calls, came, went, *((dollars,) if usd else ()), compared[0]]
+        table.add_row(Text(what), *cells, *(compared[1:] if guessed else ()))
     shown = (
         f"{format_amount(name, receipt.spent.get(name))} of {format_amount(name, limit)}"
         for name, limit in receipt.limit.items()
@@ -85,7 +97,7 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def _table(title: str, head: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left")
+    table = Table(title=Text(title), title_justify="left", caption_justify="left")
     for i, name in enumerate(head):
         table.add_column(name, justify="right" if i else "left")
     return table

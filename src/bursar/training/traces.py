@@ -21,7 +21,7 @@ CONTEXT = 512
 MAX_ROUNDS = 8
 """Most failed attempts before the success."""
 _ROUNDS = (range(1, MAX_ROUNDS + 1), [1 / n for n in range(1, MAX_ROUNDS + 1)])
-_SHARES = {"chain": 0.48, "countdown": 0.22, "sudoku4": 0.30}
+_SHARES = {"chain": 0.5, "countdown": 0.25, "sudoku4": 0.25}
 _CHAIN_LEVELS = ((1, 2, 3, 4, 5, 6, 7, 8), (1, 1, 1, 1.5, 1.5, 2, 2, 3))
 
 
@@ -45,18 +45,17 @@ def _chain_attempt(rng: random.Random, pieces: list[str], slip: bool) -> Documen
     slip_at = rng.randrange(len(pieces) // 2) if slip else -1
     for line in range(len(pieces) // 2):
         place = rng.choice(chain.legal_pairs(pieces))
+        pair = "".join(pieces[place - 1 : place + 2])
         pieces = chain.reduce_pair(pieces, place)
-        head = "#" if len(pieces) == 1 else ""
         if line == slip_at:
             pieces[place - 1] = str((int(pieces[place - 1]) + rng.randint(1, 96)) % chain.MODULUS)
-            attempt += [
-                (head + "".join(pieces[: place - 1]), True),
-                (pieces[place - 1], False),
-                ("".join(pieces[place:]) + "\n", True),
-            ]
-        else:
-            attempt.append((head + "".join(pieces) + "\n", True))
-    return attempt
+        rest = ">" + "".join(pieces) if len(pieces) > 1 else ""
+        attempt += [
+            (pair + "=", True),
+            (pieces[place - 1], line != slip_at),
+            (rest + "\n", True),
+        ]
+    return [*attempt, (f"#{pieces[0]}\n", True)]
 
 
 def countdown_document(rng: random.Random) -> Document:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bursar.backends.tiny.tokenizer import Tokenizer
-from bursar.training.model import SHAPES, WEIGHTS, Shape, TinyLlama, save
+from bursar.training.model import SHAPES, WEIGHTS, Shape, TinyLlama, load, save
 from bursar.training.traces import batches, bucket_of
 
 lower_now = threading.Event()
@@ -88,10 +88,13 @@ def train(
     save_every: float = 180.0,
     folder: Path | None = None,
     log_every: int = 100,
+    start_from: Path | None = None,
 ) -> Iterator[tuple[int, int, float, TinyLlama]]:
     """Yields (step, tokens, loss, averaged model) every `log_every` steps and at the end."""
     torch.manual_seed(recipe.seed)
     model, averaged = TinyLlama(shape), TinyLlama(shape)
+    if start_from is not None:
+        model = load(start_from).train()
     averaged.load_state_dict(model.state_dict())
     optims = optimizers(model, recipe)
 
@@ -152,13 +155,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=usual.minutes)
     parser.add_argument("--seed", type=int, default=usual.seed)
     parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)
+    parser.add_argument("--start-from", type=Path, help="go on from a saved model")
     parser.add_argument("--out", type=Path, default=None, help="default: the package's weights")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     signal.signal(signal.SIGUSR1, lambda *_: lower_now.set())
     recipe = Recipe(chosen.minutes, seed=chosen.seed, learning_rate=chosen.learning_rate)
     folder = chosen.out or WEIGHTS / chosen.size
-    for step, tokens, loss, _ in train(SHAPES[chosen.size], recipe, folder=folder):
+    for step, tokens, loss, _ in train(
+        SHAPES[chosen.size], recipe, folder=folder, start_from=chosen.start_from
+    ):
         seconds = time.process_time()
         print(f"{seconds:6.0f}s step {step} tokens {tokens / 1e6:.2f}M loss {loss:.4f}", flush=True)
 

@@ -29,7 +29,7 @@ def runs(backend, monkeypatch):
     """The sizes of the engine's runs."""
     sizes = []
     run = backend.engine.run
-    monkeypatch.setattr(backend.engine, "run", lambda rs: sizes.append(len(rs)) or run(rs))
+    monkeypatch.setattr(backend.engine, "run", lambda rs, clock: sizes.append(len(rs)) or run(rs, clock))
     return sizes
 
 
@@ -66,10 +66,12 @@ async def test_rounds_of_calls_are_a_run_each(backend, runs):
     assert runs == [10, 10, 10]
 
 
-async def test_the_first_request_of_a_run_with_a_prompt_pays_for_it(backend):
+async def test_every_request_pays_its_prompt_and_sharing_saves_its_work(backend):
     requests = [Request(PROMPT, 9, sample=i) for i in range(5)]
     done = await backend.complete(requests)
-    assert [c.usage.tokens_in for c in done] == [LENGTH, 0, 0, 0, 0]
+    assert [c.usage.tokens_in for c in done] == [LENGTH] * 5
+    flops_per_token = [c.usage.flops / c.usage.tokens_out for c in done]
+    assert flops_per_token[0] > 1.2 * max(flops_per_token[1:])
     assert all(c.usage.tokens_out == len(c.logprobs) for c in done)
     (again,) = await backend.complete(requests[1:2])
     assert again.usage.tokens_in == LENGTH
@@ -155,9 +157,9 @@ async def test_a_call_cancelled_during_its_run_is_still_accounted(backend, monke
     run = backend.engine.run
     loop, started = asyncio.get_running_loop(), asyncio.Event()
 
-    def slow(requests):
+    def slow(requests, clock):
         asyncio.run_coroutine_threadsafe(cancel(), loop).result(timeout=30)
-        return run(requests)
+        return run(requests, clock)
 
     async def cancel():
         dropped.cancel()
@@ -208,3 +210,21 @@ async def test_every_size_there_is_opens_and_answers(size):
     (done,) = await open_tiny(size).complete([Request("chain 3*4\n", 40, temperature=0)])
     assert done.text
     assert np.isfinite(done.logprobs).all()
+
+
+
+async def test_seconds_end_a_run_where_it_is(backend):
+    now = iter(i * 0.1 for i in range(1_000))
+    backend._clock = lambda: next(now)
+    done = await backend.complete([replace(r, seconds=0.55) for r in asked(6)])
+    assert len(done) == 6
+    assert {c.stop_reason for c in done} == {"length"}
+    assert all(0 < c.usage.tokens_out < 30 for c in done)
+    assert all(c.usage.tokens_out == len(c.logprobs) for c in done)
+
+
+async def test_what_time_ran_out_for_costs_nothing(backend):
+    backend._clock = iter(range(1_000)).__next__
+    done = await backend.complete([replace(r, seconds=0.5) for r in asked(6)])
+    assert [c.usage.tokens for c in done] == [0] * 6
+    assert [c.text for c in done] == [""] * 6

@@ -1,7 +1,9 @@
 """`TinyBackend`: the built-in model behind the backend protocol. No torch, no network.
 
 Calls that are waiting on the same event loop are merged into one engine run. In a run, a prompt +
-prefix is run once: the first request that has it pays its `tokens_in`, the others pay none.
+prefix that several requests share is run once. Each of them pays its tokens, as hosted APIs bill
+them, so that a price does not depend on a request's company; what sharing saves shows in FLOPs
+and bytes.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ class TinyBackend:
         self,
         folder: Path,
         *,
-        max_batch: int = 128,
+        max_batch: int = 256,
         threads: int = 1,
         price: TokenPrice | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -142,7 +144,7 @@ class TinyBackend:
         # in a thread, so that the event loop goes on; one run at a time
         generations, seconds = await asyncio.to_thread(self._generate, requests)
         works = [self._measured(r, g, None) for r, g in zip(requests, generations, strict=True)]
-        flops = sum(work.flops or 0.0 for work in works)
+        flops = sum(work.flops or 0.0 for work in works) or 1.0  # none: time ran out before
         completions = iter(
             [
                 self._completion(r, g, seconds * (work.flops or 0.0) / flops)
@@ -159,7 +161,7 @@ class TinyBackend:
     def _generate(self, requests: Sequence[Request]) -> tuple[list[Generation], float]:
         start = self._clock()
         with self._pools.limit(limits=self._threads, user_api="blas"):
-            generations = self.engine.run(requests)
+            generations = self.engine.run(requests, self._clock)
         return generations, self._clock() - start
 
     def _completion(self, request: Request, said: Generation, seconds: float) -> Completion:
@@ -177,7 +179,7 @@ class TinyBackend:
             prompt=said.prompt_tokens,
             pays_prompt=said.pays_prompt,
             said=len(said.tokens),
-            fed=len(said.tokens) - 1 + request.want_hidden,
+            fed=max(0, len(said.tokens) - 1 + request.want_hidden),
             steps_share=said.steps_share,
             seconds=seconds,
         )
@@ -198,14 +200,14 @@ class TinyBackend:
         pairs = read + new * (new + 1) // 2
         heads = fed + pays_prompt
         return Usage(
-            tokens_in=new,
+            tokens_in=prompt,
             tokens_out=said,
             flops=2.0 * (model.matmul_params * (new + fed) + model.head_params * heads)
             + 4.0 * c.layers * c.heads * c.head_dim * pairs,
             bytes_moved=4.0 * (model.matmul_params + model.head_params) * steps_share
             + float(c.kv_bytes_per_token * (new + fed + read)),
             seconds=seconds,
-            usd=None if self.price is None else self.price.usd(new, said),
+            usd=None if self.price is None else self.price.usd(prompt, said),
             tool_calls=0,
         )
 

@@ -4,12 +4,17 @@ A run holds at most `max_batch` rows. Waiting requests enter as a cohort (cohort
 of the places is free; one step runs the matrices for all cohorts together and attention cohort by
 cohort, draws a token per row, and lets finished rows leave. A prompt + prefix that several requests
 share is run once.
+
+What a request says does not depend on its company, but for rounding: a matrix product's last bits
+may change with its number of rows, so a draw within about 1e-6 of a boundary may fall on either
+side of it.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,11 +62,17 @@ class Generation:
     steps_share: float
     """Sum over its forward steps of 1 / rows in the step."""
 
+    @classmethod
+    def nothing(cls) -> Generation:
+        """Of a request that time ran out for before it began."""
+        none, no_logprobs = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return cls("", none, no_logprobs, "length", None, None, 0, False, 0.0)
+
 
 class Engine:
     """Generates for many requests at once. Not safe for several threads at the same time."""
 
-    def __init__(self, model: Llama, tokenizer: TextCodec, *, max_batch: int = 128) -> None:
+    def __init__(self, model: Llama, tokenizer: TextCodec, *, max_batch: int = 256) -> None:
         if max_batch < 1:
             raise BadInput(f"max_batch is {max_batch}, but must be at least 1")
         self.model, self.tokenizer, self.max_batch = model, tokenizer, max_batch
@@ -90,9 +101,17 @@ class Engine:
             raise BadInput("a stop string is empty; leave it out")
         return tokens, min(request.max_tokens, room)
 
-    def run(self, requests: Sequence[Request]) -> list[Generation]:
-        """One generation per request, in order."""
-        return _Run(self, requests).finish()
+    def run(
+        self, requests: Sequence[Request], clock: Callable[[], float] = time.perf_counter
+    ) -> list[Generation]:
+        """One generation per request, in order.
+
+        The shortest `seconds` among the requests ends the run: what was said by then comes back
+        with stop reason "length", also the nothing of those that were still waiting.
+        """
+        ends = [r.seconds for r in requests if r.seconds is not None]
+        end = clock() + min(ends) if ends else None
+        return _Run(self, requests).finish(lambda: end is not None and clock() >= end)
 
 
 class _Run:
@@ -119,12 +138,25 @@ class _Run:
         # like lengths side by side; the longest first, so that no long one is left over at the end
         self.waiting = deque(sorted(rows, key=lambda row: -len(row.prompt.tokens)))
 
-    def finish(self) -> list[Generation]:
-        while self.waiting or self.cohorts:
+    def finish(self, out_of_time: Callable[[], bool]) -> list[Generation]:
+        while (self.waiting or self.cohorts) and not out_of_time():
             self._admit()
             if self.cohorts:
                 self._step()
+        self._cut()
         return [self.done[i] for i in range(len(self.done))]
+
+    def _cut(self) -> None:
+        """End what is still under way or waiting, where it is."""
+        for cohort in self.cohorts:
+            for i in range(len(cohort.rows) - 1, -1, -1):
+                row = cohort.rows[i]
+                if row.said is None:
+                    row.said, row.stop_reason = cohort.output(i), "length"
+                    row.text = "".join([self.pieces[t] for t in row.said[0].tolist()])
+                self._leave(cohort, i)
+        for row in self.waiting:
+            self.done[row.index] = Generation.nothing()
 
     def _admit(self) -> None:
         free = self.max_batch - sum(len(cohort.rows) for cohort in self.cohorts)
@@ -233,7 +265,7 @@ class _Run:
             logprobs=logprobs,
             stop_reason=row.stop_reason,
             stop=row.stop,
-            hidden=np.stack(row.hidden) if row.request.want_hidden else None,
+            hidden=np.stack(row.hidden) if row.request.want_hidden and row.hidden else None,
             prompt_tokens=len(row.prompt.tokens),
             pays_prompt=row.pays_prompt,
             steps_share=row.steps_share + self.steps_share,

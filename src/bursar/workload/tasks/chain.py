@@ -1,12 +1,14 @@
 """chain: an arithmetic chain modulo 97, reduced one adjacent pair per line, in any legal order.
 
-Many paths and one answer, so that voting means something. Nothing in the answer proves it right:
-`check` compares with the reference and only grades.
-
     chain 37*54+53
-    58+53
+    37*54=58>58+53
+    58+53=14
     #14
     right
+
+Many paths and one answer, so that voting means something. Nothing in the answer proves it right:
+`check` compares with the reference and only grades. Each line names its pair before the result: a
+model of this size that had to write the reduced chain alone learnt no arithmetic in 13M tokens.
 """
 
 import random
@@ -69,23 +71,32 @@ def canonical(expression: Sequence[str]) -> str:
     return "".join(sorted(sign + "*".join(sorted(factors)) for sign, factors in terms))
 
 
-def parse(line: str) -> list[str] | None:
-    """Operands and operators in turn of one line, None when it is not a chain."""
-    pieces = _PIECE.findall(line.removeprefix("#"))
+def parse(text: str) -> list[str] | None:
+    """Operands and operators in turn of an expression, None when it is not one."""
+    pieces = _PIECE.findall(text)
     well_formed = (
         len(pieces) % 2 == 1
-        and "".join(pieces) == line.removeprefix("#")
+        and "".join(pieces) == text
         and all(p.isdigit() == (i % 2 == 0) for i, p in enumerate(pieces))
     )
     return pieces if well_formed else None
 
 
-def step_ok(before: str, after: str) -> bool:
-    """Whether the line `after` reduces one legal pair of the line `before`, correctly."""
-    old, new = parse(before), parse(after)
-    if old is None or new is None or after.startswith("#") != (len(new) == 1):
+def line_of(expression: Sequence[str], place: int) -> str:
+    """The line that reduces the pair around the operator at `place`, without its newline."""
+    after = reduce_pair(expression, place)
+    line = "".join(expression[place - 1 : place + 2]) + "=" + after[place - 1]
+    return line + ">" + "".join(after) if len(after) > 1 else line
+
+
+def step_ok(before: str, line: str) -> bool:
+    """Whether `line` reduces one legal pair of the expression `before` (or states it: `#7`)."""
+    old = parse(before)
+    if old is None:
         return False
-    return any(reduce_pair(old, place) == new for place in legal_pairs(old))
+    if len(old) == 1:
+        return line == "#" + old[0]
+    return any(line_of(old, place) == line for place in legal_pairs(old))
 
 
 def draw_expression(rng: random.Random, operations: int) -> list[str]:
@@ -103,7 +114,7 @@ class Chain:
     name: str = "chain"
     verifiable: bool = False
     levels: tuple[str, ...] = ("1", "2", "3", "4", "5", "6", "7", "8")
-    max_tokens: int = 80
+    max_tokens: int = 128
 
     def draw(self, rng: random.Random, level: str) -> tuple[str, str, str, str]:
         """(distinct key, split key, prompt, answer) of a random question."""
@@ -132,9 +143,9 @@ class Chain:
 
     def steps(self, question: Question, text: str) -> list[bool]:
         """For each line of the last attempt, whether it follows exactly from the line before."""
-        line = question.prompt.removeprefix("chain ").strip()
+        before = question.prompt.removeprefix("chain ").strip()
         labels = []
-        for after in current_lines(text):
-            labels.append(step_ok(line, after))
-            line = after
+        for line in current_lines(text):
+            labels.append(step_ok(before, line))
+            before = re.split("[=>]", line)[-1]
         return labels
