@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from bursar.cost.quote import quote_api, quote_device
 from bursar.errors import BadInput
 from bursar.ledger import Ledger
 from bursar.methods import methods_table
+from bursar.report.format import short
 from bursar.units import RESOURCES, format_amount
 
 ledgers = typer.Typer(help="Look into a ledger: verify, show, totals.", no_args_is_help=True)
@@ -65,6 +67,39 @@ def cost(
         emit(quote)
 
 
+COLUMNS = {
+    "devices": {
+        "name": "name",
+        "memory_bytes": "memory, bytes",
+        "memory_bytes_per_second": "bytes/s",
+        "tdp_watts": "W",
+        "usd_per_hour": "USD/h",
+        "date": "date",
+    },
+    "models": {
+        "name": "name",
+        "parameters": "parameters",
+        "active_parameters": "active",
+        "layers": "layers",
+        "kv_bytes_per_token": "cache, bytes/token",
+    },
+    "prices": {
+        "name": "name",
+        "provider": "provider",
+        "usd_per_mtok_in": "USD/Mtok in",
+        "usd_per_mtok_out": "out",
+        "date": "date",
+    },
+    "grids": {
+        "name": "name",
+        "country": "country",
+        "grams_co2e_per_kwh": "gCO2e/kWh",
+        "date": "date",
+    },
+}
+"""What a list of a table shows, field by field, under which heads; one entry shows all."""
+
+
 def catalog(
     table: Annotated[str, typer.Argument(help=", ".join(TABLES))],
     name: Annotated[str | None, typer.Argument(help="one entry, in full")] = None,
@@ -73,12 +108,14 @@ def catalog(
     """Devices, models, hosted prices and grids: every number with source and date."""
     found = rows(table, name)
     if name is None:
-        keys = [k for k in found[0] if not isinstance(found[0][k], dict | list)][:7]
-        lines = [[_cell(row.get(k)) for k in keys] for row in found]
-        screen(as_json).print(plain_table(f"{len(found)} {table}", keys, lines))
+        columns = COLUMNS[table]
+        lines = [[_cell(row.get(field)) for field in columns] for row in found]
+        shown = plain_table(f"{len(found)} {table}", list(columns.values()), lines)
+        shown.caption = f"one in full, with sources: bursar catalog {table} {found[-1]['name']}"
+        screen(as_json).print(shown)
     else:
-        pairs = [[k, _cell(v)] for k, v in found[0].items()]
-        screen(as_json).print(plain_table(name, ["field", "value"], pairs))
+        pairs = [[field, _cell(value)] for field, value in found[0].items()]
+        screen(as_json).print(plain_table(str(found[0]["name"]), ["field", "value"], pairs))
     if as_json:
         emit({table: found})
 
@@ -87,10 +124,10 @@ def methods(as_json: AsJson = False) -> None:
     """The published methods that are built in, each with its paper and the test of its claim."""
     found = methods_table()
     lines = [
-        [str(m["name"]), str(m["package"]), str(m["arxiv"] or "-"), str(m["claim_test"])]
+        [str(m["name"]), str(m["package"]), str(m["arxiv"] or "-"), _in_tests(m)]
         for m in found["methods"]
     ]
-    heads = ["method", "package", "arXiv", "its claim is tested in"]
+    heads = ["method", "package", "arXiv", "claim tested in tests/"]
     screen(as_json).print(plain_table(f"{len(lines)} methods", heads, lines))
     if as_json:
         emit(found)
@@ -152,10 +189,20 @@ def _amounts(amounts: Any) -> str:
     return ", ".join(shown) or "-"
 
 
+def _in_tests(method: Mapping[str, Any]) -> str:
+    return str(method["claim_test"] or "-").removeprefix("tests/")
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | dict | list):
+        return str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(part)}" for key, part in value.items()) or "-"
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value)) or "-"
+    return short(value)
 
 
 def _plain(record: Any) -> dict[str, Any]:

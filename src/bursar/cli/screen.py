@@ -66,8 +66,10 @@ def command() -> str:
 def plain_table(title: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
     """A table of text."""
     table = Table(title=Text(title), title_justify="left")
-    for head in heads:
-        table.add_column(head, overflow="fold")
+    for i, head in enumerate(heads):
+        # names stay in one piece as far as they can, whatever else is in the row
+        least = min(26, max((len(line[0]) for line in lines), default=0)) if i == 0 else None
+        table.add_column(head, overflow="fold", min_width=least)
     for line in lines:
         table.add_row(*(Text(cell) for cell in line))
     return table

@@ -50,7 +50,7 @@ def receipt_table(record: SolveRecord) -> Table:
         title,
         (*head, *(("USD",) if usd else ()), unit(name), *(("predicted", "off") if guessed else ())),
     )
-    table.columns[0].overflow = "fold"
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     for line in receipt.lines:
         calls, came, went, dollars, *compared = receipt_cells(line)
         what = line.what if alone else f"{line.account} {line.what}".strip()
@@ -99,5 +99,5 @@ def _interval(low: float | None, high: float | None) -> str:
 def _table(title: str, head: tuple[str, ...]) -> Table:
     table = Table(title=Text(title), title_justify="left", caption_justify="left")
     for i, name in enumerate(head):
-        table.add_column(name, justify="right" if i else "left")
+        table.add_column(name, justify="right" if i else "left", no_wrap=i == 0)
     return table

@@ -1,0 +1,11 @@
+"""Training the built-in models (needs torch; nothing else imports this package).
+
+    python -m bursar.training.train --size tiny-1m --minutes 25
+    python -m bursar.training.train --size tiny-0.3m --minutes 15
+    python -m bursar.training.train_verifier --size tiny-1m
+    python -m bursar.training.train_verifier --size tiny-0.3m
+    python -m bursar.training.evaluate
+
+`traces` makes the documents, `model` is the network, `sampling` generates in torch,
+`verifier_data` labels the steps of sampled solutions.
+"""

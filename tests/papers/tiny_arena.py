@@ -1,0 +1,71 @@
+"""The built-in model on held-out questions, for tests of published claims at equal budgets.
+
+Draws are remembered for the session, so that every claim is tested on the same ones, paired, and
+generating them costs once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import cache
+
+from bursar.backends import open_backend
+from bursar.backends.base import Backend
+from bursar.backends.tiny import tiny_sizes
+from bursar.budget import Budget
+from bursar.reason.base import Strategy
+from bursar.reason.memo import Memo
+from bursar.reason.models import features
+from bursar.reason.purse import Purse
+from bursar.reason.solve import Solution, solve
+from bursar.reason.workbench import Workbench
+from bursar.workload.tasks import TASKS
+from bursar.workload.tasks.base import Question
+
+SEEDS = range(3)
+
+
+@cache
+def remembered(model: str) -> Backend:
+    return Memo(open_backend(model))
+
+
+@cache
+def questions(task: str, levels: tuple[str, ...], count: int, seed: int) -> tuple[Question, ...]:
+    return tuple(TASKS[task].generate(count, seed=seed, levels=levels))
+
+
+def run(
+    strategy: Strategy,
+    task: str,
+    levels: tuple[str, ...],
+    *,
+    tokens: float | None,
+    count: int = 40,
+    seed: int = 0,
+    check: bool = True,
+    model: str = "tiny-1m",
+) -> Solution:
+    """One strategy on `count` questions within `tokens`; None: no limit."""
+    limits = None if tokens is None else {"tokens": tokens}
+    known = features(model)
+    bench = Workbench(
+        Purse(Budget(limits), {model: remembered(model)}),
+        TASKS,
+        seed=seed,
+        check=check,
+        scorers={model: known.scorer} if known.scorer else {},
+        greedy=frozenset({model}),
+        revise={model: known.revise} if known.revise else {},
+    )
+    return asyncio.run(solve(strategy, questions(task, levels, count, seed), bench))
+
+
+def accuracy(runs: Sequence[Solution]) -> float:
+    return sum(r.accuracy or 0.0 for r in runs) / len(runs)
+
+
+def tokens(runs: Sequence[Solution]) -> float:
+    return sum(r.spent.tokens or 0.0 for r in runs) / len(runs)
+
+
+__all__ = ["SEEDS", "accuracy", "questions", "remembered", "run", "tiny_sizes", "tokens"]
