@@ -99,7 +99,8 @@ def main() -> None:
     steps = [round(unit * 2 ** (i / 2)) for i in range(13)]
     alone = chain(30 if quick else 140, seeds, steps)
     lines = [
-        [f"{x['budget']:,}", f"{x['auto']:.3f}", f"{x['best_fixed_accuracy']:.3f} {x['best_fixed']}",
+        [f"{x['budget']:,}", f"{x['auto']:.3f}",
+         f"{x['best_fixed_accuracy']:.3f} {x['best_fixed']}",
          f"{x['lead']:+.3f} [{x['lead_low']:+.3f}, {x['lead_high']:+.3f}]"]
         for x in whole["by_budget"]
     ]  # fmt: skip

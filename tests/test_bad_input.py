@@ -104,6 +104,7 @@ CASES = [
     ("an unknown strategy to compare", "{compare} --strategies auto,guess", 2, "strategy 'guess'"),
     ("budgets that can't be compared", '{compare} --budgets "10k tokens, 2 USD"', 2,
      "tokens and usd can't be compared; give all in one resource"),
+    ("time to compare at", '{compare} --budgets "10 s"', 2, "can't be compared in seconds"),
     ("no budgets to compare at", '{compare} --budgets ""', 2, "budgets in nothing can't"),
     ("a budget of zero to compare at", '{compare} --budgets "0 tokens"', 1, "no attempt at all"),
     ("answers nobody knows to compare by", 'compare open.jsonl --model simulated '
@@ -244,7 +245,9 @@ def test_comparing_on_a_server_that_fails_says_so(home: Path) -> None:
     with MockServer(fault=lambda n: Fault("ok" if n < 6 else "429")) as server:
         ran = bursar(*words(COMPARE), "--strategies", "single,self_consistency", "--model",
                      f"openai:m@{server.base_url}")  # fmt: skip
+        counted = server.spent.tokens
     assert is_one_clear_message(ran, 3, "HTTP 429")
+    assert booked(home).tokens == counted
     (record,) = home.glob("runs/*/run.json")
     assert {r["strategy"] for r in json.loads(record.read_text("utf-8"))["rows"]} == {"single"}
 

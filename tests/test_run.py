@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from bursar.backends.base import Completion, Request
+from bursar.backends.mock_server import MockServer
 from bursar.backends.simulated import SimulatedBackend
+from bursar.budget import Budget
 from bursar.errors import BadInput, BursarError, Infeasible, Unbounded
 from bursar.ledger import Ledger
+from bursar.reason.purse import Purse
 from bursar.run import QUESTIONS, Job, run_calibrate, run_compare, run_dir, run_solve, write
 from bursar.run.checks import check_limits
 from bursar.run.records import interval
@@ -190,6 +193,18 @@ def test_strategies_are_compared_at_equal_limits_on_the_same_draws(
     assert (tmp_path / "run" / "run.json").is_file()
 
 
+def test_what_a_comparison_really_costs_is_booked(job: Job, tmp_path: Path) -> None:
+    """Each draw once, though every strategy pays for it out of its own limit."""
+    with MockServer() as server:
+        hosted = replace(job, models=(f"openai:m@{server.base_url}",))
+        names = ("self_consistency", "adaptive_consistency")
+        run_compare(hosted, names, ["3k tokens"], (0,), out=tmp_path / "run")
+        counted = server.spent.tokens
+    with Ledger(tmp_path / "run" / "ledger.sqlite", create=False) as ledger:
+        ledger.verify()
+        assert ledger.totals("compare/run").spent.tokens == counted
+
+
 def test_a_comparison_is_the_same_again(job: Job) -> None:
     def once() -> object:
         return run_compare(job, ("auto",), ["9k tokens"], (5,))[1]
@@ -216,19 +231,17 @@ def test_folders_are_fresh_and_written_whole(job: Job, tmp_path: Path) -> None:
 
 def test_limits_are_checked_model_by_model(job: Job) -> None:
     """One that can't say what it will use in dollars is enough to refuse."""
-    from bursar.budget import Budget
-    from bursar.reason.purse import Purse
-
     priced = "simulated:usd_per_mtok_in=1,usd_per_mtok_out=2"
     both = replace(job, models=(priced, SIMULATED))
     questions, tasks = both.load(0)
-    for asked, fine in ((replace(both, models=(priced,)), True), (both, False)):
-        bench = asked.bench(Purse(Budget("1 USD"), asked.open_models()), tasks, 0)
-        if fine:
-            check_limits(questions, bench, {"usd": 1.0})
-        else:
-            with pytest.raises(Unbounded, match=r"simulated:median_tokens=60: usd"):
-                check_limits(questions, bench, {"usd": 1.0})
+    limits = {"usd": 1.0}
+    check_limits(questions, both.bench(_purse(replace(both, models=(priced,))), tasks, 0), limits)
+    with pytest.raises(Unbounded, match=r"simulated:median_tokens=60: usd"):
+        check_limits(questions, both.bench(_purse(both), tasks, 0), limits)
+
+
+def _purse(job: Job) -> Purse:
+    return Purse(Budget("1 USD"), job.open_models())
 
 
 def test_the_interval_of_an_accuracy() -> None:

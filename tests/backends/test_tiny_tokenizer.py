@@ -39,6 +39,12 @@ def test_decoding_is_concatenation(one: list[int], other: list[int]) -> None:
     assert joined == TOKENIZER.decode(one) + TOKENIZER.decode(other)
 
 
+@given(st.lists(_TOKENS, max_size=30))
+def test_whatever_the_model_says_can_be_read_back(ids: list[int]) -> None:
+    text = TOKENIZER.decode(ids)
+    assert TOKENIZER.decode(TOKENIZER.encode(text)) == text
+
+
 def test_small_and_one_token_per_number() -> None:
     assert TOKENIZER.size <= 160
     assert all(len(TOKENIZER.encode(str(n))) == 1 for n in range(100))
@@ -46,7 +52,7 @@ def test_small_and_one_token_per_number() -> None:
     assert TOKENIZER.decode([TOKENIZER.pad_id, TOKENIZER.bos_id, TOKENIZER.eos_id]) == ""
 
 
-@pytest.mark.parametrize("text", ["zebra", "100", "07", "1 + x", "\t", "Ä"])
+@pytest.mark.parametrize("text", ["zebra", "1 + x", "\t", "Ä"])
 def test_outside_the_vocabulary(text: str) -> None:
     with pytest.raises(BadInput, match="vocabulary"):
         TOKENIZER.encode(text)

@@ -83,8 +83,10 @@ def bare(question: Question) -> Question:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", '{"version": 1}', '{"version": 9, "tasks": {}}']
-    + ['{"version": 1, "tasks": {"a": 1}}'],
+    [
+        *("", "{}", "[]", '{"version": 1}', '{"version": 9, "tasks": {}}'),
+        '{"version": 1, "tasks": {"a": 1}}',
+    ],
 )
 def test_what_is_no_profile_is_refused_with_a_remedy(text: str, tmp_path: Path) -> None:
     file = tmp_path / "p.json"

@@ -71,14 +71,24 @@ class TaskBelief:
         self._names.append(names)
         right = names.index(work.verified) if work.verified in names else None
         arms = [self.arms.index(a.arm) for a in work.attempts]
-        return Votes(arms, index, [evidence_of(a) for a in work.attempts], right)
+        return Votes(arms, index, evidence_of(work.attempts), right)
 
 
-def evidence_of(attempt: Attempt) -> float:
-    """What an attempt says of itself: the log-probability of its text per root of its length."""
-    if attempt.logprob is None or not attempt.usage.tokens_out:
-        return float("nan")
-    return attempt.logprob / float(np.sqrt(attempt.usage.tokens_out))
+def evidence_of(attempts: Sequence[Attempt]) -> list[float]:
+    """What each attempt on one question says of itself: by how much its text is likelier than the
+    question's texts are on average, per root of their length; NaN where nothing is known.
+
+    Only within a question: between questions, log-probability tells long from short and hard from
+    easy, and would count every vote for a hard question's answer against it.
+    """
+    known = [(a.logprob, a.usage.tokens_out) for a in attempts if a.logprob is not None]
+    if len(known) < 2:
+        return [float("nan")] * len(attempts)
+    mean = float(np.mean([logprob for logprob, _ in known]))
+    scale = float(np.sqrt(max(1.0, np.mean([n or 1.0 for _, n in known]))))
+    return [
+        float("nan") if a.logprob is None else (a.logprob - mean) / scale for a in attempts
+    ]
 
 
 @dataclass(slots=True)

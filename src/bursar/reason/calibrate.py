@@ -75,7 +75,7 @@ def _labelled(work: Work, arms: tuple[Arm, ...], tasks: Mapping[str, Task]) -> V
                 names.append(attempt.answer)
             index.append(names.index(attempt.answer, 1))
     used = [arms.index(a.arm) for a in work.attempts]
-    return Votes(used, index, [evidence_of(a) for a in work.attempts], 0 if 0 in index else -1)
+    return Votes(used, index, evidence_of(work.attempts), 0 if 0 in index else -1)
 
 
 def _curves(works: Sequence[Work], arm: Arm, tasks: Mapping[str, Task]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Purse:
     failure: BackendError | None = None
     """Set when every call of a wave failed: whoever spends should stop."""
     failures: list[BackendError] = field(default_factory=list)
-    """Why calls failed, each of them; a recording that ran out is no failure."""
+    """Why calls failed, each of them; a recording or the time that ran out is no failure."""
     began: float = field(init=False)
     """When the time not charged yet began."""
 
@@ -139,7 +139,8 @@ class Purse:
             return failed
         except TimeoutError as ended:
             spent = spent_by(ended.__cause__ or ended)
-            return BackendError(f"{call.backend}: out of time", usage=spent, estimated=True)
+            # the limit did its work: like a recording that ran out, no failure of the source
+            return Exhausted(f"{call.backend}: out of time", usage=spent, estimated=True)
         except asyncio.CancelledError as ended:
             spent = spent_by(ended)
             if spent is None:

@@ -1,6 +1,7 @@
 """One HTML file for a run: works offline, light and dark, by keyboard and on a phone."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -26,9 +27,15 @@ from bursar.units import format_amount
 
 
 def write_page(record: Record, file: Path) -> Path:
-    """Write the report of `record` to `file` and return it."""
-    file.write_text(page(record), encoding="utf-8")
-    return file
+    """Write the report of `record` to `file`, whole or not at all, and return it."""
+    part = file.with_name(file.name + ".part")
+    try:
+        part.write_text(page(record), encoding="utf-8")
+        return part.replace(file)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def page(record: Record) -> str:

@@ -14,6 +14,7 @@ from bursar.reason.memo import Memo
 from bursar.reason.purse import Purse
 from bursar.reason.solve import solve
 from bursar.report.record import CompareRecord
+from bursar.run.booked import booking
 from bursar.run.checks import check_gradable, check_limits
 from bursar.run.folder import write
 from bursar.run.job import Job
@@ -61,10 +62,10 @@ def run_compare(
     for questions, tasks in loaded.values():
         check_gradable(questions, tasks, "comparing")
         check_limits(questions, job.bench(Purse(Budget(least), models), tasks, 0), least)
-    with running(models) as runner:
+    with booking(models, out) as booked, running(models) as runner:
         try:
             for seed, (questions, tasks) in loaded.items():
-                memo = {name: Memo(model) for name, model in models.items()}
+                memo = {name: Memo(model) for name, model in booked.items()}
                 for limit in limits:
                     for name in names:
                         trial = _trial(job, name, limit, seed, questions, tasks, memo)
@@ -110,5 +111,10 @@ def _limits(budgets: Sequence[str]) -> list[dict[str, float]]:
         raise BadInput(
             f"budgets in {' and '.join(resources) or 'nothing'} can't be compared; give all in one "
             'resource, such as "10k tokens, 40k tokens"'
+        )
+    if resources == ["seconds"]:
+        raise BadInput(
+            "strategies can't be compared in seconds: they share their draws, so only the first "
+            'would wait for them; give budgets such as "10k tokens, 40k tokens"'
         )
     return [limit for i, limit in enumerate(limits) if limit not in limits[:i]]

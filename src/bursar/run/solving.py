@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.budget import Budget
-from bursar.errors import BackendError, BursarError
+from bursar.errors import BackendError, BadInput, BursarError
 from bursar.ledger import Ledger
 from bursar.reason.base import Round, Strategy
 from bursar.reason.purse import Purse
@@ -69,19 +69,27 @@ def run_solve(
             return _spend(runner, how, questions, bench, amounts, progress)
 
         ended = run("solve", how, on_progress)
-        failure = ended.failure
         record = solve_record(
             job, strategy, questions, ended.solution, ended.spent, started, command
         )
-        write(record, out)
+        failure = _unwritten(record, out) or ended.failure
         if baseline and beside and failure is None:
             ended = run("baseline", beside, None)
             failure = ended.failure
             if failure is None:
                 line = baseline_record(baseline, ended.solution, ended.spent.resource)
                 record = record.model_copy(update={"baselines": (line,)})
-                write(record, out)
+                failure = _unwritten(record, out)
     return record, failure
+
+
+def _unwritten(record: SolveRecord, out: Path) -> BadInput | None:
+    """Why the record could not be written, if so: it can still be shown."""
+    try:
+        write(record, out)
+    except BadInput as error:
+        return error
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +134,14 @@ def _overrun(budget: Budget, amounts: Mapping[str, float]) -> BackendError | Non
     """What to say when a server used, or says it used, more than it was allowed to."""
     for resource, limit in amounts.items():
         spent = budget.spent.get(resource)
-        if spent is not None and budget.overrun and spent > limit:
+        if spent is None or spent <= limit:
+            continue
+        if resource == "seconds":
+            return BackendError(
+                f"the run took {spent:.4g} s of {limit:g} s: a model did not end in time; give it "
+                "fewer tokens to say, or a quieter machine"
+            )
+        if budget.overrun:
             return BackendError(
                 f"the model reports more than it was allowed to use: "
                 f"{format_amount(resource, spent)} of {format_amount(resource, limit)}. It is "

@@ -1,7 +1,8 @@
 """The built-in models' vocabulary: a token per number 0-99, operators, cells, task words, verdicts.
 
 Whole numbers are single tokens because digit-by-digit arithmetic was clearly worse at this size.
-Text is cut greedily, longest piece first, so decoding is plain concatenation. A document is
+Text is cut greedily, longest piece first, so decoding is plain concatenation, and whatever the
+model says can be read back (`100`, which no task writes, becomes `10` and `0`). A document is
 `prompt + completion + <eos>`; no `<bos>` goes before it.
 """
 
@@ -18,7 +19,7 @@ _WORDS = ("chain ", "countdown ", "sudoku ", RIGHT, REVISE_MARKER.strip())
 _SIGNS = ("\n", "+", "-", "*", "/", "=", ">", "#", ",", "(", ")", "_", " ")
 _CELLS = tuple("abcdefghijklmnop")
 _PIECES = (*_SPECIALS, *(str(n) for n in range(100)), *_SIGNS, *_CELLS, *_WORDS)
-_CUT = re.compile("|".join(map(re.escape, _WORDS)) + r"|\d+|(?s:.)")
+_CUT = re.compile("|".join(map(re.escape, _WORDS)) + r"|[1-9]?\d|(?s:.)")
 
 
 class Tokenizer:
