@@ -3,8 +3,8 @@
 Run: python benchmarks/frontier.py [--quick]
 
 Two figures. On chain + countdown + sudoku4, budgets over a 16-fold range: by how much `auto` leads
-each strategy, paired question by question, with 95 % bootstrap intervals. On chain alone: the share
-of the tokens with which uniform self-consistency reaches its best accuracy that `auto` needs for it.
+each strategy, paired question by question, with 95 % bootstrap intervals. On chain alone: of the
+tokens with which uniform self-consistency reaches its best accuracy, the share that `auto` needs.
 All strategies have the same draws (a memo of the built-in model) and the same checkers at hand.
 """
 

@@ -102,6 +102,7 @@ def test_step_labels_by_task() -> None:
     assert step_labels(chain, "50*2=5>5+1\n5+1=6\n#6\nright") == [False] * 4
     twice = "50*2=3>3+1\n3+1=5\n#5\nwrong\n50*2=3>3+1\n3+1=4\n#4\n"
     assert step_labels(chain, twice) == [True, False, False, False, True, True, True]
+    assert step_labels(chain, "50*2=3>3+1\n3+1=5\n#5\nwrong") == [True, False, False, False]
     countdown = Question("", "countdown", "countdown 3,7,12=81\n")
     assert step_labels(countdown, "12*7=84>3,84\n84-3=81\nright") == [True] * 3
     assert step_labels(countdown, "12*7=84>3,84\n84+3=87\nwrong") == [False] * 3

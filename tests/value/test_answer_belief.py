@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from bursar.value.answer_belief import AnswerBelief, EvidenceLaw, Votes
-
-NONE = float("nan")
+from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 
 
 def world(
@@ -24,13 +22,13 @@ def world(
             wrong.append(int(rng.choice(len(weights), p=np.array(weights) / sum(weights))))
             said.append(wrong[-1])
         names = {name: i for i, name in enumerate(dict.fromkeys(said))}
-        votes.append(Votes([0] * attempts, [names[s] for s in said], [NONE] * attempts))
+        votes.append(Votes([0] * attempts, [names[s] for s in said]))
         truth.append(names.get(-1, -2))
     return votes, np.array(truth)
 
 
 def believed(votes: list[Votes], checked: bool = False) -> AnswerBelief:
-    belief = AnswerBelief(len(votes), 1, checked=checked)
+    belief = AnswerBelief(len(votes), AnswerLaw.guess([0.0]), checked=checked)
     belief.observe(votes)
     belief.refit(12)
     return belief
@@ -56,7 +54,7 @@ def test_the_surer_it_is_the_righter_it_is() -> None:
 def test_what_more_attempts_should_buy_is_what_they_buy() -> None:
     rng = np.random.default_rng(3)
     votes, truth = world(rng, 600, 12, (2.0, 1.5), alpha=6.0)
-    first = [Votes(v.arms[:4], v.answers[:4], v.evidence[:4]) for v in votes]
+    first = [Votes(v.arms[:4], v.answers[:4]) for v in votes]
     now = believed(first)
     predicted = now.after(0, [8]).mean() - now.p_right.mean()
     later = believed(votes)
@@ -65,8 +63,8 @@ def test_what_more_attempts_should_buy_is_what_they_buy() -> None:
 
 
 def test_attempts_that_agree_are_believed_and_a_scattered_question_has_more_to_gain() -> None:
-    agree = Votes([0] * 4, [0, 0, 0, 0], [NONE] * 4)
-    scatter = Votes([0] * 4, [0, 1, 2, 0], [NONE] * 4)
+    agree = Votes([0] * 4, [0, 0, 0, 0])
+    scatter = Votes([0] * 4, [0, 1, 2, 0])
     belief = believed([agree, scatter] * 20)
     assert belief.p_right[0] > belief.p_right[1] + 0.2
     gain = belief.after(0, [4])[:, 0] - belief.p_right
@@ -82,32 +80,16 @@ def test_more_attempts_never_lower_the_expectation() -> None:
 
 
 def test_a_checker_settles_it() -> None:
-    solved = Votes([0, 0], [-1, 0], [NONE] * 2, right=0)
-    failed = Votes([0, 0], [-1, -1], [NONE] * 2)
+    solved = Votes([0, 0], [-1, 0], right=0)
+    failed = Votes([0, 0], [-1, -1])
     belief = believed([solved, failed], checked=True)
     assert belief.p_right.tolist() == [1.0, 0.0]
     assert belief.leader.tolist() == [0, -1]
     assert belief.after(0, [1])[1, 0] > 0.05
 
 
-def test_evidence_is_learned_without_labels_and_breaks_ties() -> None:
-    rng = np.random.default_rng(7)
-    votes, truth = world(rng, 500, 4, (3.0, 2.0), alpha=8.0)
-    told = [
-        Votes(
-            v.arms,
-            v.answers,
-            [float(rng.normal(1.0 if a == t else -1.0, 0.7)) for a in v.answers],
-        )
-        for v, t in zip(votes, truth, strict=True)
-    ]
-    plain, informed = believed(votes), believed(told)
-    assert isinstance(informed.evidence, EvidenceLaw)
-    assert (informed.leader == truth).mean() > (plain.leader == truth).mean() + 0.05
-
-
 def test_nothing_known_is_a_calm_belief() -> None:
-    belief = AnswerBelief(3, 2)
+    belief = AnswerBelief(3, AnswerLaw.guess([0.0, 0.0]))
     belief.refit()
     assert belief.p_right.tolist() == [0.0] * 3
     assert belief.leader.tolist() == [-1] * 3

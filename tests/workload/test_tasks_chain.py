@@ -74,9 +74,11 @@ def test_splits_are_disjoint_up_to_twins() -> None:
     assert not sides["train"] & sides["test"]
 
 
-def test_extract_reads_the_last_finished_attempt() -> None:
+def test_extract_reads_the_last_attempt() -> None:
     question = Question("1", "chain", "chain 50*2\n", "3")
     assert TASK.extract(question, "50*2=4\n#4\nwrong\n50*2=3\n#3\nright") == "3"
-    assert TASK.extract(question, "50*2=3\n#3\nwrong\n50*") == "3"
+    assert TASK.extract(question, "50*2=3\n#3\nwrong\n50*") is None
+    assert TASK.extract(question, "50*2=3\n#3\nwrong") is None
+    assert TASK.extract(question, "50*2=3\n#3") == "3"
     assert TASK.extract(question, "the answer is # 100") == "3"
     assert TASK.extract(question, "50*2") is None

@@ -90,10 +90,13 @@ def test_equal_solutions_are_equal_strings(one: str, other: str) -> None:
     assert TASK.extract(QUESTION, one) == TASK.extract(QUESTION, other) is not None
 
 
-def test_extract_reads_the_last_finished_attempt() -> None:
+def test_extract_reads_the_last_attempt() -> None:
     failed = "12+7=19>3,19\n19*3=57\nwrong\n"
     assert TASK.extract(QUESTION, failed + SOLUTION) == "12*7-3"
-    assert TASK.extract(QUESTION, failed + "12*7=84>") == "(12+7)*3"
+    assert TASK.extract(QUESTION, failed + "12*7=84>") is None
+    assert TASK.extract(QUESTION, failed) is None
+    assert TASK.extract(QUESTION, failed.strip()) is None
+    assert TASK.extract(QUESTION, failed.removesuffix("wrong\n")) == "(12+7)*3"
     assert TASK.extract(QUESTION, "I think\n12 * 7 - 3 = 81") == "12*7-3"
 
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from bursar.errors import BadInput
 from bursar.reason.base import Arm, Work
-from bursar.reason.belief import evidence_of
 from bursar.reason.profile import Profile, task_entry
 from bursar.reason.solve import grade
 from bursar.reason.workbench import Workbench
 from bursar.value import Saturation, majority_at_k, pass_at_k
-from bursar.value.answer_belief import AnswerBelief, Votes
+from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 from bursar.workload.tasks.base import Question, Task
 
 MIN_SAMPLES = 4
@@ -52,13 +51,13 @@ async def calibrate(
 
 
 def _fit(works: Sequence[Work], arms: tuple[Arm, ...], tasks: Mapping[str, Task]) -> dict[str, Any]:
-    belief = AnswerBelief(len(works), len(arms))
+    belief = AnswerBelief(len(works), AnswerLaw.guess([0.0] * len(arms)))
     belief.observe([_labelled(w, arms, tasks) for w in works])
     belief.refit(steps=30)
     entry = task_entry(belief.law(), arms)
     for arm in arms:
         entry["arms"][arm.name] |= _curves(works, arm, tasks)
-    return {"questions": len(works), **entry}
+    return entry
 
 
 def _labelled(work: Work, arms: tuple[Arm, ...], tasks: Mapping[str, Task]) -> Votes:
@@ -75,7 +74,7 @@ def _labelled(work: Work, arms: tuple[Arm, ...], tasks: Mapping[str, Task]) -> V
                 names.append(attempt.answer)
             index.append(names.index(attempt.answer, 1))
     used = [arms.index(a.arm) for a in work.attempts]
-    return Votes(used, index, evidence_of(work.attempts), 0 if 0 in index else -1)
+    return Votes(used, index, 0 if 0 in index else -1)
 
 
 def _curves(works: Sequence[Work], arm: Arm, tasks: Mapping[str, Task]) -> dict[str, Any]:

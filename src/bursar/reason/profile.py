@@ -1,29 +1,31 @@
 """Profile: what `bursar calibrate` learned on labelled questions, and `auto` starts from.
 
-A profile is one JSON file: per task the arms' laws of success, how wrong answers agree, what a
-log-probability is worth, and, for people, the curves of accuracy over samples.
+A profile is one JSON file: per task the arms' laws of success, how wrong answers agree, and,
+for people, the curves of accuracy over samples.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bursar.errors import BadInput
 from bursar.reason.base import Arm
-from bursar.value.answer_belief import AnswerLaw, EvidenceLaw
+from bursar.value.answer_belief import AnswerLaw
 
 VERSION = 1
+MOST_QUESTIONS = 30.0
+"""As how many questions a profile counts at most, so that new ones can still correct it."""
 
 
 def task_entry(law: AnswerLaw, arms: Sequence[Arm]) -> dict[str, Any]:
     """A task's part of a profile: what was learned of it."""
     return {
         "alpha": law.alpha,
-        "evidence": asdict(law.evidence) if law.evidence else None,
+        "questions": law.questions,
         "arms": {
             arm.name: {"mean": law.mean[i], "slope": law.slope[i], "spread": law.spread[i]}
             for i, arm in enumerate(arms)
@@ -43,13 +45,12 @@ class Profile:
         if known is None or any(arm.name not in known["arms"] for arm in arms):
             return None
         laws = [known["arms"][arm.name] for arm in arms]
-        evidence = known.get("evidence")
         return AnswerLaw(
             mean=tuple(x["mean"] for x in laws),
             slope=tuple(x["slope"] for x in laws),
             spread=tuple(x["spread"] for x in laws),
             alpha=known["alpha"],
-            evidence=EvidenceLaw(**evidence) if evidence else None,
+            questions=min(known["questions"], MOST_QUESTIONS),
         )
 
     def save(self, path: Path) -> None:
@@ -72,6 +73,7 @@ class Profile:
             for task in tasks.values():
                 _ = (
                     task["alpha"],
+                    task["questions"],
                     [(x["mean"], x["slope"], x["spread"]) for x in task["arms"].values()],
                 )
         except OSError as error:

@@ -21,7 +21,7 @@ Outcome = Completion | BackendError | None
 """What became of a call: done, failed (or its recording ran out), or not afforded (None)."""
 
 
-TIME_MARGIN = 0.05
+TIME_MARGIN = 0.1
 """Seconds kept back from a wall-time limit, for what comes after the last token."""
 
 
@@ -115,7 +115,7 @@ class Purse:
             return
         hold = self.budget.reserve(replace(Usage.zero(), seconds=left), what="time")
         try:
-            yield max(0.0, 0.98 * (left - thought) - TIME_MARGIN)
+            yield max(0.0, 0.95 * (left - thought) - TIME_MARGIN)
         finally:
             now = self.clock()
             hold.settle(replace(Usage.zero(), seconds=now - self.began))

@@ -35,10 +35,11 @@ def step_labels(question: Question, text: str) -> list[bool]:
     attempts = text.split(REVISE_MARKER)
     labels: list[bool] = []
     for number, attempt in enumerate(attempts):
-        outcome = task.check(question, task.extract(question, attempt))
-        lines = attempt.removesuffix(RIGHT).count("\n")
+        body = attempt.removesuffix(RIGHT).removesuffix(REVISE_MARKER.strip())
+        outcome = task.check(question, task.extract(question, body))
+        lines = body.count("\n")
         if isinstance(task, Chain | Sudoku4):
-            exact = task.steps(question, attempt)[:lines]
+            exact = task.steps(question, body)[:lines]
             exact += [False] * (lines - len(exact))
             labels += [all(exact[: i + 1]) for i in range(lines)]
         else:

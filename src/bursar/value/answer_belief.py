@@ -4,9 +4,8 @@ Every question has one right answer; an attempt by arm a finds it with probabili
 over questions and arms is `ArmDifficulty`'s. A wrong attempt falls on one of the wrong answers by
 a Chinese-restaurant law: on an earlier one with weight of its count, on a new one with weight
 alpha. So attempts that agree are evidence, more so where wrong answers scatter (large alpha), and
-all of it (the laws of p, alpha, what a log-probability says) is learned from the attempts
-themselves by expectation-maximisation over the hypothesis "this answer is right". Where attempts
-are checked, the checker settles the hypothesis.
+both laws are learned from the attempts themselves by expectation-maximisation over the hypothesis
+"this answer is right". Where attempts are checked, the checker settles the hypothesis.
 
 A question has a row per hypothesis: each of its `HYPOTHESES` leading answers, and "none of those
 seen". Everything is computed for all rows at once.
@@ -15,7 +14,7 @@ seen". Everything is computed for all rows at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,87 +27,61 @@ Ints = NDArray[np.int64]
 HYPOTHESES = 3
 _ALPHAS = np.geomspace(0.25, 64.0, 17)
 _TYPICAL_ALPHA, _ALPHA_SPREAD = 8.0, 0.4
-_MOST_EVIDENCE = 3.0
-"""Bound on the log likelihood ratio of one attempt's evidence: it shall not outvote agreement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """The attempts on one question: per attempt its arm, its answer's index (-1: no answer, or one
-    that a checker refused) and its evidence (NaN: none), larger meaning likelier right.
+    """The attempts on one question: per attempt its arm and its answer's index (-1: no answer, or
+    one that a checker refused).
 
     `right` is the index of the answer known to be right, if any; -1: none of those given is.
     """
 
     arms: Sequence[int]
     answers: Sequence[int]
-    evidence: Sequence[float]
     right: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceLaw:
-    """Normal laws of the evidence of right and of wrong attempts."""
-
-    mean_right: float
-    sd_right: float
-    mean_wrong: float
-    sd_wrong: float
-
-    def log_ratio(self, evidence: Floats) -> Floats:
-        """Log of P(evidence | right) / P(evidence | wrong), bounded; 0 where there is none."""
-        right = (evidence - self.mean_right) / self.sd_right
-        wrong = (evidence - self.mean_wrong) / self.sd_wrong
-        ratio = 0.5 * (wrong**2 - right**2) + np.log(self.sd_wrong / self.sd_right)
-        bounded = np.clip(ratio, -_MOST_EVIDENCE, _MOST_EVIDENCE)
-        return np.asarray(np.where(np.isnan(evidence), 0.0, bounded))
-
-
-@dataclass(frozen=True, slots=True)
 class AnswerLaw:
-    """What was learned of a task: per arm the law of logit p, alpha, and the evidence's laws."""
+    """What is known of a task: per arm the law of logit p, and alpha.
+
+    It counts as much as having seen `questions` questions.
+    """
 
     mean: tuple[float, ...]
     slope: tuple[float, ...]
     spread: tuple[float, ...]
     alpha: float = _TYPICAL_ALPHA
-    evidence: EvidenceLaw | None = None
+    questions: float = 2.0
 
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
+    @classmethod
+    def guess(cls, means: Sequence[float]) -> AnswerLaw:
+        """Next to nothing: about this mean logit per arm, widely spread over questions."""
+        return cls(tuple(means), (1.5,) * len(means), (1.0,) * len(means))
 
 
 class AnswerBelief:
-    """Beliefs about all questions of one task, learned together.
+    """Beliefs about all questions of one task, learned together, from `start` on.
 
-    `checked`: a checker sees every attempt, so one right attempt suffices. `start`: what an
-    earlier, labelled run learned; it counts as `start_questions` questions. `observe` takes in
-    what is known now, `refit` learns the laws, `p_right`, `leader` and `after` answer.
+    `checked`: a checker sees every attempt, so one right attempt suffices. `observe` takes in what
+    is known now, `refit` learns the laws, `p_right`, `leader` and `after` answer.
     """
 
-    def __init__(
-        self,
-        num_questions: int,
-        num_arms: int,
-        *,
-        checked: bool = False,
-        start: AnswerLaw | None = None,
-        start_questions: float = 30.0,
-    ) -> None:
-        self.num_arms, self.checked = num_arms, checked
-        self.rates = ArmDifficulty(num_questions, num_arms, prior_mean=0.0)
-        self.alpha = self._prior_alpha = start.alpha if start else _TYPICAL_ALPHA
-        self.evidence = start.evidence if start else None
-        if start:
-            self.rates.start(start.mean, start.slope, start.spread, start_questions)
-        self.observe([Votes((), (), ())] * num_questions)
+    def __init__(self, num_questions: int, start: AnswerLaw, *, checked: bool = False) -> None:
+        self.num_arms, self.checked, self.start = len(start.mean), checked, start
+        self.rates = ArmDifficulty(num_questions, self.num_arms)
+        self.rates.start(start.mean, start.slope, start.spread, start.questions)
+        self.alpha = start.alpha
+        self.observe([Votes((), ())] * num_questions)
 
     def law(self) -> AnswerLaw:
         """What has been learned so far."""
         mean, slope, spread = (
             tuple(map(float, x)) for x in (self.rates.mean, self.rates.slope, self.rates.spread)
         )
-        return AnswerLaw(mean, slope, spread, self.alpha, self.evidence)
+        seen = int((self.trials.sum(axis=1) > 0).sum())
+        return AnswerLaw(mean, slope, spread, self.alpha, self.start.questions + seen)
 
     def observe(self, votes: Sequence[Votes]) -> None:
         """What is known now, one `Votes` per question."""
@@ -117,7 +90,6 @@ class AnswerBelief:
         self._q = np.repeat(np.arange(len(votes)), lengths)
         self._arm = _flat(v.arms for v in votes).astype(np.int64)
         self._named = _flat(v.answers for v in votes).astype(np.int64)
-        self._said = _flat(v.evidence for v in votes)
         self.trials = np.zeros((len(votes), self.num_arms))
         np.add.at(self.trials, (self._q, self._arm), 1.0)
         self._lay_rows(votes)
@@ -131,7 +103,6 @@ class AnswerBelief:
             weight = np.exp(self.log_posterior)
             self._learn_rates(weight)
             self._learn_alpha(weight)
-            self._learn_evidence(weight)
             self._infer()
 
     def after(self, arm: int, counts: Sequence[int]) -> Floats:
@@ -193,7 +164,7 @@ class AnswerBelief:
 
     def _infer(self) -> None:
         """Posterior over the hypotheses of each question; who leads, and by how much."""
-        like = self._log_marginal() + self._log_scatter(self.alpha) + self._log_evidence()
+        like = self._log_marginal() + self._log_scatter(self.alpha)
         top = np.full(self._size, -np.inf)
         np.maximum.at(top, self._row_q, like)
         total = np.bincount(self._row_q, np.exp(like - top[self._row_q]), self._size)
@@ -259,15 +230,6 @@ class AnswerBelief:
             self._group_terms + opened + gammaln(alpha) - gammaln(alpha + self._num_wrong)
         )
 
-    def _log_evidence(self) -> Floats:
-        """Summed log ratios of the attempts that a hypothesis calls right."""
-        rows = len(self._row_q)
-        if self.evidence is None or self.checked:
-            return np.zeros(rows)
-        backed = self._attempt_row >= 0
-        ratio = self.evidence.log_ratio(self._said[backed])
-        return np.asarray(np.bincount(self._attempt_row[backed], ratio, rows), dtype=np.float64)
-
     def _rate_posterior(self, arm: int) -> Floats:
         """(rows, rates): posterior of the rate of `arm` under each row's hypothesis."""
         ease = self._log_ease() - self._given_ease(arm)
@@ -296,27 +258,8 @@ class AnswerBelief:
 
     def _learn_alpha(self, weight: Floats) -> None:
         fit = np.array([weight @ self._log_scatter(a) for a in _ALPHAS])
-        prior = -0.5 * (np.log(_ALPHAS / self._prior_alpha) / _ALPHA_SPREAD) ** 2
+        prior = -0.5 * (np.log(_ALPHAS / self.start.alpha) / _ALPHA_SPREAD) ** 2
         self.alpha = float(_ALPHAS[int(np.argmax(fit + prior))])
-
-    def _learn_evidence(self, weight: Floats) -> None:
-        """The two laws from softly labelled attempts; a lone attempt would echo its own label."""
-        settled = np.bincount(self._row_q, minlength=self._size) == 1
-        telling = (self.trials.sum(axis=1) > 1) | settled
-        use = ~np.isnan(self._said) & telling[self._q]
-        said = self._said[use]
-        right = np.where(self._attempt_row >= 0, weight[self._attempt_row], 0.0)[use]
-        if len(said) < 30 or min(right.sum(), (1 - right).sum()) < 5:
-            return
-        spread = float(np.std(said)) + 1e-9
-        means, sds = [], []
-        for label in (right, 1 - right):
-            mean = float(label @ said / label.sum())
-            means.append(mean)
-            var = (label @ (said - mean) ** 2 + spread**2) / (label.sum() + 1)
-            sds.append(float(np.sqrt(var)) + 0.05 * spread)
-        if means[0] > means[1]:
-            self.evidence = EvidenceLaw(means[0], sds[0], means[1], sds[1])
 
 
 def _flat(parts: Iterable[Sequence[float]]) -> Floats:

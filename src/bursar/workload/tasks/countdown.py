@@ -18,7 +18,7 @@ from fractions import Fraction
 
 from bursar.workload.tasks.base import Question
 from bursar.workload.tasks.split import draw_questions
-from bursar.workload.tasks.verdicts import RIGHT, current_lines, last_attempt
+from bursar.workload.tasks.verdicts import current_lines
 
 LARGEST = 99
 _STEP = re.compile(r"^(\d+)([-+*/])(\d+)=(\d+)(?:>([\d,]+))?$")
@@ -166,22 +166,13 @@ class Countdown:
         )
 
     def extract(self, question: Question, text: str) -> str | None:
-        """The expression that the last finished attempt's steps build, in canonical form.
+        """The expression that the last attempt's steps build, in canonical form.
 
         A plain expression (`12*7-3`, with or without `= 81`) on the last line is read too. What the
-        model claims for a step's result does not matter: `check` evaluates the expression.
+        model claims for a step's result does not matter: `check` evaluates the expression. None for
+        an attempt that is unfinished or called wrong.
         """
-        numbers, _ = parse_prompt(question.prompt)
-        found: list[str] = []
-
-        def finished(attempt: str) -> bool:
-            expression = _expression(numbers, attempt)
-            if expression is not None:
-                found.append(expression)
-            return expression is not None
-
-        last_attempt(text, finished)
-        return found[0] if found else None
+        return _expression(parse_prompt(question.prompt)[0], current_lines(text))
 
     def check(self, question: Question, answer: str | None) -> bool:
         """Whether `answer` uses exactly the question's numbers and equals the target."""
@@ -228,10 +219,9 @@ def draw_solved(rng: random.Random, size: int) -> tuple[list[int], list[Step]]:
             return numbers, steps
 
 
-def _expression(numbers: Sequence[int], attempt: str) -> str | None:
+def _expression(numbers: Sequence[int], lines: Sequence[str]) -> str | None:
     """The canonical expression of one attempt, None unless its steps use up the numbers."""
-    lines = [line.replace(" ", "") for line in attempt.splitlines()]
-    lines = [line for line in lines if line not in ("", RIGHT)]
+    lines = [line.replace(" ", "") for line in lines]
     if not lines:
         return None
     pool: list[tuple[int, Tree]] = [(n, n) for n in numbers]
@@ -240,7 +230,7 @@ def _expression(numbers: Sequence[int], attempt: str) -> str | None:
         left = None if step is None else _take(pool, int(step[1]))
         right = None if step is None else _take(pool, int(step[3]))
         if step is None or left is None or right is None:
-            return None if ">" in attempt else _plain(lines[-1])
+            return None if ">" in "".join(lines) else _plain(lines[-1])
         pool.append((int(step[4]), (step[2], left, right)))
     return canonical(pool[0][1]) if len(pool) == 1 else None
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bursar.workload.tasks.base import Question
 from bursar.workload.tasks.split import draw_questions
-from bursar.workload.tasks.verdicts import RIGHT, current_lines, last_attempt
+from bursar.workload.tasks.verdicts import current_lines
 
 CELLS = "abcdefghijklmnop"
 _FILL = re.compile(r"^([a-p])([1-4])$")
@@ -119,10 +119,8 @@ class Sudoku4:
         )
 
     def extract(self, question: Question, text: str) -> str | None:
-        """The filled grid (16 digits) of the last attempt that fills every blank exactly once."""
-        givens = parse_prompt(question.prompt)
-        attempt = last_attempt(text, lambda a: _fill(givens, a) is not None)
-        return None if attempt is None else _fill(givens, attempt)
+        """The filled grid (16 digits), if the last attempt fills every blank exactly once."""
+        return _fill(parse_prompt(question.prompt), current_lines(text))
 
     def check(self, question: Question, answer: str | None) -> bool:
         """Whether `answer` is a valid grid that agrees with the givens."""
@@ -147,16 +145,11 @@ class Sudoku4:
         return labels
 
 
-def _fill(givens: Sequence[int], attempt: str) -> str | None:
+def _fill(givens: Sequence[int], lines: Sequence[str]) -> str | None:
     grid = list(givens)
-    for line in attempt.splitlines():
+    for line in lines:
         fill = _FILL.match(line)
-        if fill is None:
-            if line in ("", RIGHT):
-                continue
+        if fill is None or grid[CELLS.index(fill[1])]:
             return None
-        cell = CELLS.index(fill[1])
-        if grid[cell]:
-            return None
-        grid[cell] = int(fill[2])
+        grid[CELLS.index(fill[1])] = int(fill[2])
     return "".join(map(str, grid)) if all(grid) else None

@@ -3,8 +3,6 @@
 An attempt ends with `right`, which ends the text, or with `wrong`, after which the next begins.
 """
 
-from collections.abc import Callable
-
 RIGHT = "right"
 """The verdict that ends a text."""
 REVISE_MARKER = "wrong\n"
@@ -20,11 +18,10 @@ def revised(text: str) -> str:
     return (body if body.endswith("\n") else body + "\n") + REVISE_MARKER
 
 
-def last_attempt(text: str, finished: Callable[[str], bool]) -> str | None:
-    """The last attempt in `text` that is `finished`."""
-    return next((a for a in reversed(text.split(REVISE_MARKER)) if finished(a)), None)
-
-
 def current_lines(text: str) -> list[str]:
-    """The lines of the last attempt, without its verdict."""
-    return [x for x in text.split(REVISE_MARKER)[-1].splitlines() if x not in ("", RIGHT)]
+    """The lines of the last attempt, without its verdict: none when it is called wrong.
+
+    Only these can hold an answer: what the model took back, it does not state.
+    """
+    last = (text + "\n" if text.endswith(REVISE_MARKER.strip()) else text).split(REVISE_MARKER)[-1]
+    return [line for line in last.splitlines() if line.strip() not in ("", RIGHT)]
