@@ -223,7 +223,11 @@ class Market:
     def _open(self, work: Work, arm: Arm) -> bool:
         if arm in work.closed or work.verified is not None:
             return False
-        return arm.temperature > 0 or all(a.arm != arm for a in work.attempts)
+        likeliest = Arm(arm.backend, 0.0)
+        tried = any(a.arm == likeliest for a in work.attempts)
+        if arm == likeliest:
+            return not tried  # the same text again would tell nothing
+        return tried or likeliest in work.closed or arm.backend not in self.bench.greedy
 
 
 def _slope(offer: Offer | None) -> float:

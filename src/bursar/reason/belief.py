@@ -79,7 +79,7 @@ class TaskBelief:
         self._names.append(names)
         right = names.index(work.verified) if work.verified in names else None
         arms = [self.arms.index(a.arm) for a in work.attempts]
-        return Votes(arms, index, right)
+        return Votes(arms, index, right, likelihood_of(work.attempts[0]) if work.attempts else None)
 
 
 def weight_of(attempt: Attempt) -> float:
@@ -88,9 +88,15 @@ def weight_of(attempt: Attempt) -> float:
     A text's log-probability varies by about the root of its length, so it is taken per root of
     the length; 1 where the source gives none.
     """
+    likelihood = likelihood_of(attempt)
+    return 1.0 if likelihood is None else float(np.exp(SHARPNESS * likelihood))
+
+
+def likelihood_of(attempt: Attempt) -> float | None:
+    """Log-probability of an attempt's text per root of its length; None where unknown."""
     if attempt.logprob is None or not attempt.usage.tokens_out:
-        return 1.0
-    return float(np.exp(SHARPNESS * attempt.logprob / np.sqrt(attempt.usage.tokens_out)))
+        return None
+    return attempt.logprob / float(np.sqrt(attempt.usage.tokens_out))
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bursar.errors import BadInput
 from bursar.reason.base import Arm, Work
+from bursar.reason.belief import likelihood_of
 from bursar.reason.profile import Profile, task_entry
 from bursar.reason.solve import grade
 from bursar.reason.workbench import Workbench
@@ -74,7 +75,8 @@ def _labelled(work: Work, arms: tuple[Arm, ...], tasks: Mapping[str, Task]) -> V
                 names.append(attempt.answer)
             index.append(names.index(attempt.answer, 1))
     used = [arms.index(a.arm) for a in work.attempts]
-    return Votes(used, index, 0 if 0 in index else -1)
+    hint = likelihood_of(work.attempts[0]) if work.attempts else None
+    return Votes(used, index, 0 if 0 in index else -1, hint)
 
 
 def _curves(works: Sequence[Work], arm: Arm, tasks: Mapping[str, Task]) -> dict[str, Any]:

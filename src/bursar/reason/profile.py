@@ -24,7 +24,8 @@ MOST_QUESTIONS = 30.0
 def task_entry(law: AnswerLaw, arms: Sequence[Arm]) -> dict[str, Any]:
     """A task's part of a profile: what was learned of it."""
     return {
-        "alpha": law.alpha,
+        "alphas": list(law.alphas),
+        "trust": law.trust,
         "questions": law.questions,
         "arms": {
             arm.name: {"mean": law.mean[i], "slope": law.slope[i], "spread": law.spread[i]}
@@ -49,7 +50,8 @@ class Profile:
             mean=tuple(x["mean"] for x in laws),
             slope=tuple(x["slope"] for x in laws),
             spread=tuple(x["spread"] for x in laws),
-            alpha=known["alpha"],
+            alphas=tuple(known["alphas"]),
+            trust=known["trust"],
             questions=min(known["questions"], MOST_QUESTIONS),
         )
 
@@ -72,8 +74,9 @@ class Profile:
                 raise BadInput(f"profile {path} is of version {data['version']}; {remedy}")
             for task in tasks.values():
                 _ = (
-                    task["alpha"],
+                    task["alphas"],
                     task["questions"],
+                    task["trust"],
                     [(x["mean"], x["slope"], x["spread"]) for x in task["arms"].values()],
                 )
         except OSError as error:

@@ -87,9 +87,7 @@ def judge(head: nn.Sequential, solutions: list[Solution]) -> dict[str, float | i
     with torch.no_grad():
         scores = [torch.sigmoid(head(s.hidden)[:, 0]).tolist() for s in solutions]
     single = [
-        (s, row)
-        for s, row in zip(solutions, scores, strict=True)
-        if REVISE_MARKER not in s.text
+        (s, row) for s, row in zip(solutions, scores, strict=True) if REVISE_MARKER not in s.text
     ]
     right = [s.right for s, _ in single]
     middle = [(v, y) for s, row in single for v, y in zip(row[:-2], s.labels[:-2], strict=True)]

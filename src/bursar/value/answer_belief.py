@@ -3,8 +3,11 @@
 Every question has one right answer; an attempt by arm a finds it with probability p, whose law
 over questions and arms is `ArmDifficulty`'s. A wrong attempt falls on one of the wrong answers by
 a Chinese-restaurant law: on an earlier one with weight of its count, on a new one with weight
-alpha. So attempts that agree are evidence, more so where wrong answers scatter (large alpha), and
-both laws are learned from the attempts themselves by expectation-maximisation over the hypothesis
+alpha. So attempts that agree are evidence, more so where wrong answers scatter (large alpha). Each
+question has its own alpha out of `ALPHAS`: on most of them errors differ, on a few all attempts
+fall into one trap, and that can't be told from agreement on the right answer. A hint, such as how
+likely the first text was, may tell easy questions from hard ones before any agreement. All these
+laws are learned from the attempts themselves by expectation-maximisation over the hypothesis
 "this answer is right". Where attempts are checked, the checker settles the hypothesis.
 
 A question has a row per hypothesis: each of its `HYPOTHESES` leading answers, and "none of those
@@ -20,13 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, ndtr
 
+from bursar.value.arm_difficulty import _EASE as EASES
 from bursar.value.arm_difficulty import _LOG_RIGHT, _LOG_WRONG, _RATE, ArmDifficulty, _sums
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 HYPOTHESES = 3
-_ALPHAS = np.geomspace(0.25, 64.0, 17)
-_TYPICAL_ALPHA, _ALPHA_SPREAD = 8.0, 0.4
+ALPHAS = np.array([0.5, 2.0, 8.0, 32.0])
+_TYPICAL_ALPHAS = (0.05, 0.15, 0.4, 0.4)
+_OUTLAWS = 0.03
+"""Share of questions whose rate is anything: without them a hard one among easy ones, on which
+most attempts agree to err, would be believed beyond doubt."""
+_ALPHA_QUESTIONS = _TRUST_QUESTIONS = 20.0
+"""How many questions the first guess at the shares of `ALPHAS` counts as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +49,13 @@ class Votes:
     arms: Sequence[int]
     answers: Sequence[int]
     right: int | None = None
+    hint: float | None = None
+    """Something that rises with the ease of the question, on any scale; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerLaw:
-    """What is known of a task: per arm the law of logit p, and alpha.
+    """What is known of a task: per arm the law of logit p, and the shares of `ALPHAS`.
 
     It counts as much as having seen `questions` questions.
     """
@@ -52,7 +63,9 @@ class AnswerLaw:
     mean: tuple[float, ...]
     slope: tuple[float, ...]
     spread: tuple[float, ...]
-    alpha: float = _TYPICAL_ALPHA
+    alphas: tuple[float, ...] = _TYPICAL_ALPHAS
+    trust: float = 0.5
+    """Correlation of hint and ease."""
     questions: float = 2.0
 
     @classmethod
@@ -72,7 +85,7 @@ class AnswerBelief:
         self.num_arms, self.checked, self.start = len(start.mean), checked, start
         self.rates = ArmDifficulty(num_questions, self.num_arms)
         self.rates.start(start.mean, start.slope, start.spread, start.questions)
-        self.alpha = start.alpha
+        self.alphas, self.trust = np.array(start.alphas), start.trust
         self.observe([Votes((), ())] * num_questions)
 
     def law(self) -> AnswerLaw:
@@ -80,8 +93,10 @@ class AnswerBelief:
         mean, slope, spread = (
             tuple(map(float, x)) for x in (self.rates.mean, self.rates.slope, self.rates.spread)
         )
-        seen = int((self.trials.sum(axis=1) > 0).sum())
-        return AnswerLaw(mean, slope, spread, self.alpha, self.start.questions + seen)
+        seen = float((self.trials.sum(axis=1) > 0).sum())
+        shares = tuple(map(float, self.alphas))
+        seen += self.start.questions
+        return AnswerLaw(mean, slope, spread, shares, self.trust, seen)
 
     def observe(self, votes: Sequence[Votes]) -> None:
         """What is known now, one `Votes` per question."""
@@ -92,6 +107,7 @@ class AnswerBelief:
         self._named = _flat(v.answers for v in votes).astype(np.int64)
         self.trials = np.zeros((len(votes), self.num_arms))
         np.add.at(self.trials, (self._q, self._arm), 1.0)
+        self._hint = _standard([v.hint for v in votes])
         self._lay_rows(votes)
         self._infer()
 
@@ -102,7 +118,7 @@ class AnswerBelief:
         for _ in range(steps):
             weight = np.exp(self.log_posterior)
             self._learn_rates(weight)
-            self._learn_alpha(weight)
+            self._learn_alphas(weight)
             self._infer()
 
     def after(self, arm: int, counts: Sequence[int]) -> Floats:
@@ -164,7 +180,10 @@ class AnswerBelief:
 
     def _infer(self) -> None:
         """Posterior over the hypotheses of each question; who leads, and by how much."""
-        like = self._log_marginal() + self._log_scatter(self.alpha)
+        scatter = self._log_scatter()
+        log_scatter = logsumexp(scatter, axis=1)
+        self._alpha_posterior = np.exp(scatter - log_scatter[:, None])
+        like = self._log_marginal() + log_scatter
         top = np.full(self._size, -np.inf)
         np.maximum.at(top, self._row_q, like)
         total = np.bincount(self._row_q, np.exp(like - top[self._row_q]), self._size)
@@ -187,19 +206,29 @@ class AnswerBelief:
         own = np.where(self.answer >= 0, self.log_posterior, self.log_posterior - self._newcomer)
         free = np.maximum(own, 0.0)  # no rival: any attempt takes the lead
         self._lead = np.clip(np.where(np.isfinite(rival), own - rival, free), -60.0, 60.0)
-        self._rival_share = self._top_wrong / (self._num_wrong + self.alpha)
+        repeat = 1 / (self._num_wrong[:, None] + ALPHAS)
+        self._rival_share = self._top_wrong * (self._alpha_posterior * repeat).sum(axis=1)
 
     @property
     def _newcomer(self) -> float:
-        return float(np.log(self.alpha + 1.0))
+        return float(np.log(self._usual_alpha + 1.0))
+
+    @property
+    def _usual_alpha(self) -> float:
+        return float(np.exp(self.alphas @ np.log(ALPHAS)))
 
     def _vote_weight(self, arm: int) -> float:
         """Log-odds that one more agreeing attempt adds, typically: p (1 + alpha) / (1 - p)."""
-        p = float(self.rates.ease_weight @ self.rates._laws[arm] @ _RATE)
+        p = float(self.rates.ease_weight @ self._law(arm) @ _RATE)
         p = min(max(p, 0.05), 0.95)
-        return float(np.clip(np.log(p * (1 + self.alpha) / (1 - p)), 0.5, 6.0))
+        return float(np.clip(np.log(p * (1 + self._usual_alpha) / (1 - p)), 0.5, 6.0))
 
     # -- likelihoods, one number per row -----------------------------------------------------
+
+    def _law(self, arm: int) -> Floats:
+        """(eases, rates): P(rate | ease), with a few questions that follow no law."""
+        law = self.rates._laws[arm]
+        return np.asarray((1 - _OUTLAWS) * law + _OUTLAWS / law.shape[1])
 
     def _arm_likelihood(self, arm: int) -> Floats:
         """(rows, rates): log P(outcomes by `arm` | rate) under each row's hypothesis."""
@@ -213,29 +242,33 @@ class AnswerBelief:
             return np.zeros((len(self._row_q), len(self.rates.ease_weight)))
         like = self._arm_likelihood(arm)
         peak = like.max(axis=1, keepdims=True)
-        return np.asarray(np.log(np.exp(like - peak) @ self.rates._laws[arm].T + 1e-300) + peak)
+        return np.asarray(np.log(np.exp(like - peak) @ self._law(arm).T + 1e-300) + peak)
 
     def _log_ease(self) -> Floats:
         """(rows, eases): log P(ease, outcomes of all arms)."""
         given = sum(self._given_ease(arm) for arm in range(self.num_arms))
-        return np.asarray(np.log(self.rates.ease_weight) + given)
+        spread = 1 - self.trust**2 * (self._hint != 0)
+        centre = self.trust * self._hint
+        prior = -0.5 * (EASES - centre[:, None]) ** 2 / spread[:, None]
+        prior -= logsumexp(prior, axis=1, keepdims=True)
+        return np.asarray(prior[self._row_q] + given)
 
     def _log_marginal(self) -> Floats:
         return np.asarray(logsumexp(self._log_ease(), axis=1))
 
-    def _log_scatter(self, alpha: float) -> Floats:
-        """How the wrong answers fell together (Chinese restaurant)."""
-        opened = self._num_groups * np.log(alpha)
-        return np.asarray(
-            self._group_terms + opened + gammaln(alpha) - gammaln(alpha + self._num_wrong)
-        )
+    def _log_scatter(self) -> Floats:
+        """(rows, alphas): log of alpha's share and of how the wrong answers fell together under
+        it (Chinese restaurant)."""
+        opened = self._num_groups[:, None] * np.log(ALPHAS)
+        seated = gammaln(ALPHAS) - gammaln(ALPHAS + self._num_wrong[:, None])
+        return np.asarray(self._group_terms[:, None] + opened + seated + np.log(self.alphas))
 
     def _rate_posterior(self, arm: int) -> Floats:
         """(rows, rates): posterior of the rate of `arm` under each row's hypothesis."""
         ease = self._log_ease() - self._given_ease(arm)
         ease = np.exp(ease - ease.max(axis=1, keepdims=True))
         like = self._arm_likelihood(arm)
-        rate = (ease @ self.rates._laws[arm]) * np.exp(like - like.max(axis=1, keepdims=True))
+        rate = (ease @ self._law(arm)) * np.exp(like - like.max(axis=1, keepdims=True))
         return np.asarray(rate / rate.sum(axis=1, keepdims=True))
 
     # -- learning ----------------------------------------------------------------------------
@@ -243,6 +276,7 @@ class AnswerBelief:
     def _learn_rates(self, weight: Floats) -> None:
         ease = self._log_ease()
         ease = np.exp(ease - logsumexp(ease, axis=1, keepdims=True)) * weight[:, None]
+        self._learn_trust(ease)
         prior = self.rates._prior(np.flatnonzero(self.trials.any(axis=0)))
         for arm in range(self.num_arms):
             has = self.trials[self._row_q, arm] > 0
@@ -252,14 +286,31 @@ class AnswerBelief:
                 given = self._given_ease(arm)[has]
                 peak = like.max(axis=1, keepdims=True)
                 share = (ease[has] * np.exp(peak - given)).T @ np.exp(like - peak)
-                data = _sums(share * self.rates._laws[arm])
+                data = _sums(share * self._law(arm))
             self.rates._regress(arm, prior[arm] + data)
         self.rates._set_laws()
 
-    def _learn_alpha(self, weight: Floats) -> None:
-        fit = np.array([weight @ self._log_scatter(a) for a in _ALPHAS])
-        prior = -0.5 * (np.log(_ALPHAS / self.start.alpha) / _ALPHA_SPREAD) ** 2
-        self.alpha = float(_ALPHAS[int(np.argmax(fit + prior))])
+    def _learn_trust(self, ease: Floats) -> None:
+        """Regression of ease on the hint, over questions with more than one attempt."""
+        telling = (self.trials.sum(axis=1) > 1) | self.checked
+        expected = np.bincount(self._row_q, ease @ EASES, self._size)
+        both = (self._hint * expected)[telling].sum() + _TRUST_QUESTIONS * self.start.trust
+        alone = (self._hint**2)[telling].sum() + _TRUST_QUESTIONS
+        self.trust = float(np.clip(both / alone, 0.0, 0.95))
+
+    def _learn_alphas(self, weight: Floats) -> None:
+        telling = weight * (self._num_wrong > 1)  # one wrong answer does not show how they fall
+        counts = telling @ self._alpha_posterior + _ALPHA_QUESTIONS * np.array(self.start.alphas)
+        self.alphas = counts / counts.sum()
+
+
+def _standard(hints: Sequence[float | None]) -> Floats:
+    """(questions,): mean 0 and deviation 1 over those that have one, 0 where there is none."""
+    values = np.array([np.nan if h is None else h for h in hints], dtype=np.float64)
+    known = values[~np.isnan(values)]
+    if len(known) < 2 or known.std() == 0:
+        return np.zeros(len(values))
+    return np.asarray(np.nan_to_num((values - known.mean()) / known.std()))
 
 
 def _flat(parts: Iterable[Sequence[float]]) -> Floats:
