@@ -55,6 +55,7 @@ def run(
         check=check,
         scorers={model: known.scorer} if known.scorer else {},
         greedy=frozenset({model}),
+        stop={model: known.stop},
         revise={model: known.revise} if known.revise else {},
     )
     return asyncio.run(solve(strategy, questions(task, levels, count, seed), bench))

@@ -61,7 +61,7 @@ def test_auto_starts_from_a_profile_and_believes_it(profile: Profile) -> None:
 
 
 def test_a_profile_for_other_models_is_left_aside(profile: Profile) -> None:
-    stranger = Profile({"simulated": {**profile.tasks["simulated"], "arms": {}}})
+    stranger = Profile({"simulated": {**profile.tasks["simulated"], "models": {}}})
     arena = Arena(questions=20)
     plain, strange = arena.run(Auto(), 4_000), arena.run(Auto(profile=stranger), 4_000)
     assert plain.answers == strange.answers

@@ -110,8 +110,8 @@ class Market:
             rows = [i for i, w in enumerate(works) if w.question.task == task]
             mine = [works[i] for i in rows]
             checked = bench.checker_at_hand(mine[0])
-            start = profile.law(task, bench.arms()) if profile else None
-            groups.append((rows, TaskBelief(mine, bench.arms(), checked, start)))
+            start = profile.law(task, bench.backends) if profile else None
+            groups.append((rows, TaskBelief(mine, bench.backends, checked, start)))
         return cls(works, bench, resources, groups)
 
     def left(self) -> float:
@@ -129,7 +129,7 @@ class Market:
         tasks = dict(before.tasks) if before else {}
         for _, belief in self.groups:
             law = belief.answers.law()
-            tasks[belief.works[0].question.task] = task_entry(law, self.bench.arms())
+            tasks[belief.works[0].question.task] = task_entry(law, self.bench.backends)
         return Profile(tasks)
 
     def picks(self) -> list[Pick]:

@@ -15,8 +15,6 @@ from bursar.reason.workbench import Workbench
 from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 
 Floats = NDArray[np.float64]
-GREEDY_EDGE = 0.7
-"""By how much the likeliest text beats a sample in logit P(right), unless that is learned."""
 SHARPNESS = 3.0
 """How far log-probability sets votes apart: 2 to 4 did best on the built-in models (LOG.md)."""
 GUESS, SHRINK = 0.4, 2.0
@@ -24,17 +22,21 @@ GUESS, SHRINK = 0.4, 2.0
 
 @dataclass(slots=True)
 class TaskBelief:
-    """Beliefs about the questions of one task."""
+    """Beliefs about the questions of one task.
+
+    All attempts by one model are taken as draws from one rate: a greedy answer is right more often
+    than a sample, but it fails where the samples scatter, so counting it as surer misleads there.
+    """
 
     works: list[Work]
-    arms: tuple[Arm, ...]
+    backends: tuple[str, ...]
     checked: bool
     start: AnswerLaw | None = None
     answers: AnswerBelief = field(init=False)
     _names: list[list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        guess = AnswerLaw.guess([GREEDY_EDGE * (a.temperature == 0) for a in self.arms])
+        guess = AnswerLaw.guess([0.0] * len(self.backends))
         self.answers = AnswerBelief(len(self.works), self.start or guess, checked=self.checked)
         self.update(refit=False)
 
@@ -64,7 +66,7 @@ class TaskBelief:
 
     def after(self, arm: Arm, ms: Sequence[int]) -> Floats:
         """(questions, len(ms)): P(right) after m more attempts by `arm`, never below now."""
-        return self.answers.after(self.arms.index(arm), ms)
+        return self.answers.after(self.backends.index(arm.backend), ms)
 
     def _votes(self, work: Work) -> Votes:
         names: list[str] = []
@@ -78,7 +80,7 @@ class TaskBelief:
             index.append(names.index(attempt.answer))
         self._names.append(names)
         right = names.index(work.verified) if work.verified in names else None
-        arms = [self.arms.index(a.arm) for a in work.attempts]
+        arms = [self.backends.index(a.arm.backend) for a in work.attempts]
         return Votes(arms, index, right, likelihood_of(work.attempts[0]) if work.attempts else None)
 
 

@@ -46,35 +46,31 @@ async def calibrate(
         if on_round:
             on_round(done, len(steps))
     tasks = dict.fromkeys(q.task for q in questions)
-    return Profile(
-        {t: _fit([w for w in works if w.question.task == t], arms, bench.tasks) for t in tasks}
-    )
+    return Profile({t: _fit([w for w in works if w.question.task == t], bench) for t in tasks})
 
 
-def _fit(works: Sequence[Work], arms: tuple[Arm, ...], tasks: Mapping[str, Task]) -> dict[str, Any]:
-    belief = AnswerBelief(len(works), AnswerLaw.guess([0.0] * len(arms)))
-    belief.observe([_labelled(w, arms, tasks) for w in works])
+def _fit(works: Sequence[Work], bench: Workbench) -> dict[str, Any]:
+    belief = AnswerBelief(len(works), AnswerLaw.guess([0.0] * len(bench.backends)))
+    belief.observe([_labelled(w, bench) for w in works])
     belief.refit(steps=30)
-    entry = task_entry(belief.law(), arms)
-    for arm in arms:
-        entry["arms"][arm.name] |= _curves(works, arm, tasks)
-    return entry
+    entry = task_entry(belief.law(), bench.backends)
+    return entry | {"arms": {a.name: _curves(works, a, bench.tasks) for a in bench.arms()}}
 
 
-def _labelled(work: Work, arms: tuple[Arm, ...], tasks: Mapping[str, Task]) -> Votes:
+def _labelled(work: Work, bench: Workbench) -> Votes:
     """The attempts with the right answer named: all right answers count as one."""
     names: list[str | None] = ["right"]
     index = []
     for attempt in work.attempts:
         if attempt.answer is None:
             index.append(-1)
-        elif grade(work.question, attempt.answer, tasks):
+        elif grade(work.question, attempt.answer, bench.tasks):
             index.append(0)
         else:
             if attempt.answer not in names[1:]:
                 names.append(attempt.answer)
             index.append(names.index(attempt.answer, 1))
-    used = [arms.index(a.arm) for a in work.attempts]
+    used = [bench.backends.index(a.arm.backend) for a in work.attempts]
     hint = likelihood_of(work.attempts[0]) if work.attempts else None
     return Votes(used, index, 0 if 0 in index else -1, hint)
 

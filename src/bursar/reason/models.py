@@ -10,9 +10,11 @@ from bursar.reason.verifiers import Scorer, StepScorer
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`greedy`: temperature 0 means something. `revise`: what it said -> prefix of a new try."""
+    """`greedy`: temperature 0 means something. `stop`: with what it ends an attempt
+    that it calls wrong itself. `revise`: what it said -> prefix of a new try."""
 
     greedy: bool = True
+    stop: tuple[str, ...] = ()
     revise: Callable[[str], str] | None = None
     scorer: Scorer | None = None
 
@@ -20,9 +22,9 @@ class Features:
 def features(name: str) -> Features:
     """What the model called `name` offers strategies."""
     if name.startswith("tiny-"):
-        from bursar.backends.tiny.tokenizer import revised
+        from bursar.backends.tiny.tokenizer import REVISE_MARKER, revised
 
-        return Features(revise=revised, scorer=StepScorer.load(name))
+        return Features(stop=(REVISE_MARKER,), revise=revised, scorer=StepScorer.load(name))
     if name.startswith(("replay", "simulated")):
         return Features(greedy=False)
     return Features(revise=_think_again)

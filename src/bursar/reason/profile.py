@@ -1,6 +1,6 @@
 """Profile: what `bursar calibrate` learned on labelled questions, and `auto` starts from.
 
-A profile is one JSON file: per task the arms' laws of success, how wrong answers agree, and,
+A profile is one JSON file: per task the models' laws of success, how wrong answers agree, and,
 for people, the curves of accuracy over samples.
 """
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from bursar.errors import BadInput
-from bursar.reason.base import Arm
 from bursar.value.answer_belief import AnswerLaw
 
 VERSION = 1
@@ -21,15 +20,15 @@ MOST_QUESTIONS = 30.0
 """As how many questions a profile counts at most, so that new ones can still correct it."""
 
 
-def task_entry(law: AnswerLaw, arms: Sequence[Arm]) -> dict[str, Any]:
+def task_entry(law: AnswerLaw, backends: Sequence[str]) -> dict[str, Any]:
     """A task's part of a profile: what was learned of it."""
     return {
         "alphas": list(law.alphas),
         "trust": law.trust,
         "questions": law.questions,
-        "arms": {
-            arm.name: {"mean": law.mean[i], "slope": law.slope[i], "spread": law.spread[i]}
-            for i, arm in enumerate(arms)
+        "models": {
+            name: {"mean": law.mean[i], "slope": law.slope[i], "spread": law.spread[i]}
+            for i, name in enumerate(backends)
         },
     }
 
@@ -40,12 +39,12 @@ class Profile:
 
     tasks: Mapping[str, Mapping[str, Any]]
 
-    def law(self, task: str, arms: tuple[Arm, ...]) -> AnswerLaw | None:
-        """The law of `task` for these arms, in their order; None where one of them is unknown."""
+    def law(self, task: str, backends: tuple[str, ...]) -> AnswerLaw | None:
+        """The law of `task` for these models, in their order; None where one of them is unknown."""
         known = self.tasks.get(task)
-        if known is None or any(arm.name not in known["arms"] for arm in arms):
+        if known is None or any(name not in known["models"] for name in backends):
             return None
-        laws = [known["arms"][arm.name] for arm in arms]
+        laws = [known["models"][name] for name in backends]
         return AnswerLaw(
             mean=tuple(x["mean"] for x in laws),
             slope=tuple(x["slope"] for x in laws),
@@ -77,7 +76,7 @@ class Profile:
                     task["alphas"],
                     task["questions"],
                     task["trust"],
-                    [(x["mean"], x["slope"], x["spread"]) for x in task["arms"].values()],
+                    [(x["mean"], x["slope"], x["spread"]) for x in task["models"].values()],
                 )
         except OSError as error:
             raise BadInput(f"profile {path}: can't be read ({error.strerror}); {remedy}") from None

@@ -34,6 +34,8 @@ class Workbench:
     temperature: float = 0.7
     greedy: frozenset[str] = frozenset()
     """Backends for which temperature 0 means something: recorded answers have none."""
+    stop: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Texts with which a backend ends an attempt; they stay part of it."""
     revise: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     """How to make a backend go on after its answer: what it said -> the prefix of a new attempt."""
 
@@ -69,6 +71,7 @@ class Workbench:
             question_id=work.question.id,
             sample=sample,
             temperature=arm.temperature,
+            stop=self.stop.get(arm.backend, ()),
             seed=self.seed,
             want_hidden=arm.backend in self.scorers,
         )
@@ -95,7 +98,7 @@ class Workbench:
 
     def _read(self, work: Work, arm: Arm, request: Request, done: Completion) -> Attempt:
         task = self._task(work)
-        text = request.prefix + done.text
+        text = request.prefix + done.text + done.meta.get("stop", "")
         answer = task.extract(work.question, text)
         scorer = self.scorers.get(arm.backend)
         return Attempt(

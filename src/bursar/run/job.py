@@ -117,6 +117,7 @@ class Job:
             scorers={n: f.scorer for n, f in known.items() if f.scorer},
             temperature=self.temperature,
             greedy=frozenset(n for n, f in known.items() if f.greedy),
+            stop={n: f.stop for n, f in known.items()},
             revise={n: f.revise for n, f in known.items() if f.revise},
         )
 

@@ -217,7 +217,6 @@ async def test_every_size_there_is_opens_and_answers(size):
     assert np.isfinite(done.logprobs).all()
 
 
-
 async def test_seconds_end_a_run_where_it_is(backend):
     now = iter(i * 0.1 for i in range(1_000))
     backend._clock = lambda: next(now)
