@@ -15,13 +15,13 @@ from bursar.reason.weighted_vote import WeightedVote
 from bursar.reason.workbench import Workbench
 
 LONG = ("7", "8")
-SAMPLES = 4
+SAMPLES, MODEL = 4, "tiny-0.3m"
 
 
 def test_weights_beat_counts_on_long_chains_at_equal_samples() -> None:
     def voted(rule: SelfConsistency | WeightedVote | Shuffled) -> float:
         how = RoundRobin("vote", rule)
-        return accuracy([run(how, "chain", LONG, tokens=None, seed=s, count=60) for s in SEEDS])
+        return accuracy([run(how, "chain", LONG, tokens=None, seed=s, model=MODEL) for s in SEEDS])
 
     weighted = voted(WeightedVote(SAMPLES))
     assert weighted > voted(SelfConsistency(SAMPLES)) + 0.01

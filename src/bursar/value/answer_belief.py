@@ -30,10 +30,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 HYPOTHESES = 3
 ALPHAS = np.array([0.5, 2.0, 8.0, 32.0])
-_TYPICAL_ALPHAS = (0.05, 0.15, 0.4, 0.4)
-_OUTLAWS = 0.03
-"""Share of questions whose rate is anything: without them a hard one among easy ones, on which
-most attempts agree to err, would be believed beyond doubt."""
+_TYPICAL_ALPHAS = (0.03, 0.17, 0.6, 0.2)
 _ALPHA_QUESTIONS = _TRUST_QUESTIONS = 20.0
 """How many questions the first guess at the shares of `ALPHAS` counts as."""
 
@@ -219,16 +216,11 @@ class AnswerBelief:
 
     def _vote_weight(self, arm: int) -> float:
         """Log-odds that one more agreeing attempt adds, typically: p (1 + alpha) / (1 - p)."""
-        p = float(self.rates.ease_weight @ self._law(arm) @ _RATE)
+        p = float(self.rates.ease_weight @ self.rates._laws[arm] @ _RATE)
         p = min(max(p, 0.05), 0.95)
         return float(np.clip(np.log(p * (1 + self._usual_alpha) / (1 - p)), 0.5, 6.0))
 
     # -- likelihoods, one number per row -----------------------------------------------------
-
-    def _law(self, arm: int) -> Floats:
-        """(eases, rates): P(rate | ease), with a few questions that follow no law."""
-        law = self.rates._laws[arm]
-        return np.asarray((1 - _OUTLAWS) * law + _OUTLAWS / law.shape[1])
 
     def _arm_likelihood(self, arm: int) -> Floats:
         """(rows, rates): log P(outcomes by `arm` | rate) under each row's hypothesis."""
@@ -242,7 +234,7 @@ class AnswerBelief:
             return np.zeros((len(self._row_q), len(self.rates.ease_weight)))
         like = self._arm_likelihood(arm)
         peak = like.max(axis=1, keepdims=True)
-        return np.asarray(np.log(np.exp(like - peak) @ self._law(arm).T + 1e-300) + peak)
+        return np.asarray(np.log(np.exp(like - peak) @ self.rates._laws[arm].T + 1e-300) + peak)
 
     def _log_ease(self) -> Floats:
         """(rows, eases): log P(ease, outcomes of all arms)."""
@@ -268,7 +260,7 @@ class AnswerBelief:
         ease = self._log_ease() - self._given_ease(arm)
         ease = np.exp(ease - ease.max(axis=1, keepdims=True))
         like = self._arm_likelihood(arm)
-        rate = (ease @ self._law(arm)) * np.exp(like - like.max(axis=1, keepdims=True))
+        rate = (ease @ self.rates._laws[arm]) * np.exp(like - like.max(axis=1, keepdims=True))
         return np.asarray(rate / rate.sum(axis=1, keepdims=True))
 
     # -- learning ----------------------------------------------------------------------------
@@ -286,7 +278,7 @@ class AnswerBelief:
                 given = self._given_ease(arm)[has]
                 peak = like.max(axis=1, keepdims=True)
                 share = (ease[has] * np.exp(peak - given)).T @ np.exp(like - peak)
-                data = _sums(share * self._law(arm))
+                data = _sums(share * self.rates._laws[arm])
             self.rates._regress(arm, prior[arm] + data)
         self.rates._set_laws()
 
