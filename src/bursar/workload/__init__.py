@@ -1,0 +1,1 @@
+"""What is asked: task sets with their checkers."""

@@ -13,6 +13,7 @@ from bursar.backends.tiny.engine import Engine
 from bursar.backends.tiny.model import Llama, TinyConfig
 from bursar.backends.tiny.tokenizer import Tokenizer
 from bursar.errors import BadInput
+from bursar.workload.tasks import TASKS
 
 SHAPES = {
     "plain": {},
@@ -36,10 +37,10 @@ def random_rows(count, width, vocab, seed=0):
     return np.random.default_rng(seed).integers(3, vocab, (count, width))
 
 
-def difference(folder, width=40):
+def difference(folder, rows=None):
     torch, theirs = reference(folder)
     ours = Llama.load(folder)
-    rows = random_rows(3, width, ours.config.vocab)
+    rows = random_rows(3, 40, ours.config.vocab) if rows is None else rows
     with torch.no_grad():
         expected = theirs(torch.from_numpy(rows)).logits.numpy()
     return np.abs(ours.forward(rows) - expected).max()
@@ -54,7 +55,14 @@ def test_logits_equal_those_of_transformers(tmp_path, shape):
 @pytest.mark.torch
 @pytest.mark.parametrize("size", tiny_sizes())
 def test_logits_of_the_trained_weights_equal_those_of_transformers(size):
-    assert difference(WEIGHTS / size, width=200) < 1e-4
+    """On what it is asked and says: prompts of every task with its own greedy answers."""
+    tokenizer = Tokenizer()
+    engine = Engine(Llama.load(WEIGHTS / size), tokenizer)
+    for task in TASKS.values():
+        asked = [Request(q.prompt, 200, temperature=0.0) for q in task.generate(8, seed=1)]
+        for request, said in zip(asked, engine.run(asked), strict=True):
+            text = np.array([tokenizer.encode(request.prompt + said.text)])
+            assert difference(WEIGHTS / size, text) < 1e-4
 
 
 @pytest.mark.torch

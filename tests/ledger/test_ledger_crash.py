@@ -15,7 +15,7 @@ from bursar.errors import BadInput
 from bursar.ledger import Ledger
 from bursar.usage import Usage
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
