@@ -1,6 +1,6 @@
 # bursar: everything one does with the project. A clean clone needs Python 3.11+, make and git.
 
-DEMO  = solve mixed --budget "60k tokens" --baseline self_consistency
+DEMO  = solve mixed --budget "12k tokens" --baseline self_consistency
 BENCH = benchmarks/run.py
 TORCH = 2.13.0
 

@@ -17,7 +17,7 @@ from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 Floats = NDArray[np.float64]
 SHARPNESS = 3.0
 """How far log-probability sets votes apart: 2 to 4 did best on the built-in models (LOG.md)."""
-GUESS, SHRINK = 0.4, 2.0
+GUESS, SHRINK, RIDGE = 0.4, 2.0, 10.0
 
 
 @dataclass(slots=True)
@@ -148,7 +148,8 @@ class CostBelief:
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float]:
-    """Least squares with a ridge that keeps the slope at 0 until x varies."""
+    """Least squares; until x varies, a cost is taken to grow in proportion to the length."""
     centre = x - x.mean()
-    slope = float(centre @ (y - y.mean()) / (centre @ centre + 10.0))
+    proportional = y.mean() / max(x.mean(), 1.0)
+    slope = float((centre @ (y - y.mean()) + RIDGE * proportional) / (centre @ centre + RIDGE))
     return float(y.mean() - slope * x.mean()), slope
