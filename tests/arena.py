@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bursar.answer import Answer
 from bursar.backends.base import Backend
@@ -43,9 +43,13 @@ class Arena:
         tokens: float,
         seed: int = 0,
         backends: dict[str, Backend] | None = None,
+        references: bool = True,
     ) -> Solution:
         bench = self.bench(Budget({"tokens": tokens}), seed, backends)
-        solution = asyncio.run(solve(strategy, self.ask(seed), bench))
+        asked = self.ask(seed)
+        if not references:
+            asked = [replace(question, answer=None) for question in asked]
+        solution = asyncio.run(solve(strategy, asked, bench))
         spent = solution.spent.tokens
         assert spent is not None
         assert spent <= tokens
