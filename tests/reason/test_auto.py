@@ -144,6 +144,13 @@ def test_a_stream_paces_itself() -> None:
     assert 0.3 < halves / 25_000 < 0.75
 
 
+@pytest.mark.parametrize("tokens", [8_000, 16_000, 60_000])
+def test_a_stream_leaves_something_for_its_last_questions(tokens: int) -> None:
+    solution = Arena(questions=100).run(AutoStreamed(), tokens)
+    late = [a.attempts for a in solution.answers[-20:]]
+    assert sum(n > 0 for n in late) >= 10
+
+
 def test_questions_of_an_unknown_task_are_refused_before_any_spend() -> None:
     arena = Arena(questions=3)
     bench = arena.bench(Budget({"tokens": 1_000}), 0)

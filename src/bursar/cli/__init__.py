@@ -47,6 +47,6 @@ def main() -> None:
         if not (said := error.format_message().strip()):  # the help was asked for, and shown
             sys.exit(2)
         context = getattr(error, "ctx", None)
-        fail(f"{said} See {context.command_path if context else 'bursar'} --help", 2)
+        fail(f"{said.rstrip('.')}. See {context.command_path if context else 'bursar'} --help", 2)
     if code == INTERRUPTED:  # the parser makes this of Ctrl-C
         fail("stopped; what was spent is in the ledger", code)

@@ -162,7 +162,7 @@ def totals(place: LedgerPlace, as_json: AsJson = False) -> None:
 def show(
     place: LedgerPlace,
     account: Annotated[str | None, typer.Option(help="only what charged this account")] = None,
-    last: Annotated[int, typer.Option(help="how many entries, from the end")] = 20,
+    last: Annotated[int, typer.Option(min=1, help="how many entries, from the end")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """The journal's last entries."""

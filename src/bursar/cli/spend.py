@@ -35,7 +35,7 @@ Sources = Annotated[
 Models = Annotated[str, typer.Option("--model", help="one model, or several joined by commas")]
 Questions = Annotated[
     int | None,
-    typer.Option(help=f"how many, shared by the sources [default: {run.QUESTIONS}; whole files]"),
+    typer.Option(help=f"how many, shared by the sources; default: {run.QUESTIONS}, whole files"),
 ]
 Seed = Annotated[int, typer.Option(help="same seed, same questions and draws")]
 Levels = Annotated[str, typer.Option(help="only these levels, joined by commas")]
@@ -43,11 +43,13 @@ Checker = Annotated[str, typer.Option(help="for files: exact, numeric, choice or
 NoCheck = Annotated[
     bool, typer.Option("--no-checker", help="do not let the strategy ask the exact checker")
 ]
-ProfileFile = Annotated[Path | None, typer.Option(help="what `bursar calibrate` learned")]
-Temperature = Annotated[float, typer.Option(help="of samples; the first answer is greedy")]
+ProfileFile = Annotated[Path | None, typer.Option(help="for auto: what `bursar calibrate` learned")]
+Temperature = Annotated[
+    float, typer.Option(help="of samples; single and auto's first try are greedy")
+]
 Runs = Annotated[Path, typer.Option(help="where run folders go")]
 KeyFile = Annotated[
-    Path | None, typer.Option(help="holds the API key, mode 600 [default: OPENAI_API_KEY]")
+    Path | None, typer.Option(help="holds the API key, mode 600; default: OPENAI_API_KEY")
 ]
 UsdPerMtok = Annotated[
     str, typer.Option(help='price of a hosted model, "IN,OUT" in USD per million tokens')
@@ -66,7 +68,8 @@ def solve(
     checker: Checker = "exact",
     no_checker: NoCheck = False,
     worth: Annotated[
-        float | None, typer.Option(help="what a right answer is worth, in the limited resource")
+        float | None,
+        typer.Option(help="for auto: what a right answer is worth, in the limited resource"),
     ] = None,
     profile: ProfileFile = None,
     key_file: KeyFile = None,
@@ -121,7 +124,7 @@ def compare(
     budgets: Annotated[str, typer.Option(help='joined by commas: "10k tokens, 40k tokens"')],
     strategies: Annotated[
         str | None,
-        typer.Option(help="joined by commas [default: all that the model can follow]"),
+        typer.Option(help="joined by commas; default: all that the model can follow"),
     ] = None,
     model: Models = "tiny-1m",
     questions: Questions = None,

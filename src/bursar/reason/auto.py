@@ -5,7 +5,7 @@ each arm would be worth and cost, divide what is left of the budget over all of 
 plan, price), buy the first steps of the plan, steepest first, and think again. It stops when the
 budget can buy nothing more, or when nothing that it can buy is worth its price. The best answers
 so far are at hand at any moment. No knob per task: where a checker may be asked it is asked,
-where there is none agreement decides, and what a log-probability is worth is learned on the way.
+where there is none agreement decides, weighted by how likely each text is.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Auto on a stream: questions come one by one, and each is finished before the next is seen.
 
 The price stands for the questions to come: it starts at what `auto` would pay on as many unknown
-questions, and the ledger moves it (`PacedPrice`), up when spending runs ahead of the stream, down
-when it lags. A question buys attempts while they are worth their price and what is left allows.
+questions, at least at `FIRST_GAIN` right answers for a question's even share of the budget, and
+the ledger moves it (`PacedPrice`), up when spending runs ahead of the stream, down when it lags. A
+question buys attempts while they are worth their price and what is left allows.
 Beliefs about the task are carried from question to question.
 """
 
@@ -22,6 +23,7 @@ from bursar.workload.tasks.base import Question
 
 WINDOW = 48
 """How many earlier questions are kept in mind beside what was learned from all of them."""
+FIRST_GAIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ class AutoStreamed:
         whole = first.left()
         if whole <= 0:
             return [to_answer(Work(q), Pick(None, None)) for q in questions]
-        start = first.plan(whole, None).price
-        paced = PacedPrice(first.resources[0], whole, max(start, 1e-12), self.rate)
+        start = max(first.plan(whole, None).price, FIRST_GAIN * len(questions) / whole)
+        paced = PacedPrice(first.resources[0], whole, start, self.rate)
         done: list[Work] = []
         picks: list[Pick] = []
         profile = self.profile

@@ -97,15 +97,14 @@ def _curves(works: Sequence[Work], arm: Arm, tasks: Mapping[str, Task]) -> dict[
         str(k): float(np.mean([_majority(a, r, k) for a, r in zip(mine, right, strict=True)]))
         for k in ks
     }
-    if len(ks) >= MIN_SAMPLES - 1:
-        curve = Saturation.fit(ks, passed)
-        low, high = curve.interval(ks)
-        out["saturation"] = {
-            "ceiling": curve.ceiling,
-            "rate": curve.rate,
-            "low": [float(x) for x in low],
-            "high": [float(x) for x in high],
-        }
+    curve = Saturation.fit(ks, passed)
+    low, high = curve.interval(ks)
+    out["saturation"] = {
+        "ceiling": curve.ceiling,
+        "rate": curve.rate,
+        "low": [float(x) for x in low],
+        "high": [float(x) for x in high],
+    }
     return out
 
 

@@ -19,14 +19,13 @@ class Revision:
     """One attempt, then up to `max_rounds - 1` revisions of it; None: as the budget allows."""
 
     max_rounds: int | None = 8
-    temperature: float = 0.7
 
     def next_arm(self, work: Work, bench: Workbench) -> Arm | None:
         if self.max_rounds is not None and len(work.attempts) >= self.max_rounds:
             return None
         if work.attempts and work.attempts[-1].truncated:  # no room left in the context
             return None
-        return Arm(bench.backends[0], self.temperature, revise=bool(work.attempts))
+        return Arm(bench.backends[0], bench.temperature, revise=bool(work.attempts))
 
     def pick(self, work: Work) -> Pick:
         last = next((a.answer for a in reversed(work.attempts) if a.answer is not None), None)

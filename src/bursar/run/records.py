@@ -247,7 +247,11 @@ def _receipt(spent: Spent, models: Sequence[str], predicted: float | None) -> Re
     told = [known.get(m) or idle.model_copy(update={"what": m}) for m in models]
     told += [line for line in made.lines if line.what not in models]
     if len(models) == 1 and predicted is not None:
-        told = [line.model_copy(update={"predicted": predicted}) for line in told]
+        charged = "time" if spent.resource == "seconds" else models[0]  # as the purse books it
+        told = [
+            line.model_copy(update={"predicted": predicted}) if line.what == charged else line
+            for line in told
+        ]
     if any(spent.unsettled.known().values()):
         told.append(
             ReceiptLine(
