@@ -10,6 +10,7 @@ All strategies have the same draws (a memo of the built-in model) and the same c
 
 import argparse
 import json
+import math
 import sys
 import time
 from dataclasses import asdict
@@ -73,16 +74,21 @@ def chain(questions: int, seeds: int, budgets: list[int]) -> dict[str, Any]:
     table = compare(job, ("auto", "self_consistency"), budgets, seeds)
     voting = [r for r in table if r.strategy == "self_consistency"]
     best = max(voting, key=lambda r: (r.accuracy, -r.spent))
-    enough = [r for r in table if r.strategy == "auto" and r.accuracy >= best.accuracy]
-    first = min(enough, key=lambda r: r.spent, default=None)
+    noise = math.sqrt(best.accuracy * (1 - best.accuracy) / (questions * seeds))
+
+    def share(goal: float) -> float | None:
+        """Of the tokens of voting's best, those with which `auto` first reaches `goal`."""
+        spent = [r.spent for r in table if r.strategy == "auto" and r.accuracy >= goal]
+        return min(spent) / best.spent if spent else None
+
     return {
         "questions": questions,
         "seeds": seeds,
         "voting_best_accuracy": best.accuracy,
         "voting_tokens": best.spent,
-        "auto_tokens": None if first is None else first.spent,
-        "auto_accuracy": None if first is None else first.accuracy,
-        "share": None if first is None else first.spent / best.spent,
+        "standard_error": noise,
+        "share": share(best.accuracy),
+        "share_within_one_standard_error": share(best.accuracy - noise),
         "rows": [asdict(r) for r in table],
     }
 
@@ -107,8 +113,8 @@ def main() -> None:
     heads = ["tokens", "auto", "best fixed strategy", "auto leads by"]
     Console().print(plain_table("chain + countdown + sudoku4", heads, lines))
     print(f"chain: voting's best {alone['voting_best_accuracy']:.3f} took "
-          f"{alone['voting_tokens']:,.0f} tokens; auto reaches it with {alone['auto_tokens']} "
-          f"(share {alone['share']})")  # fmt: skip
+          f"{alone['voting_tokens']:,.0f} tokens; share of them that auto needs: {alone['share']}, "
+          f"within one standard error: {alone['share_within_one_standard_error']}")  # fmt: skip
     if not quick:
         data = {
             "date": datetime.now(UTC).date().isoformat(),

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from arena import Arena, accuracy
 
+from arena import Arena, accuracy
 from bursar.backends.simulated import BetaDifficulty, SimulatedBackend
 from bursar.budget import Budget
 from bursar.errors import BadInput
