@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from arena import Arena, accuracy
+from bursar.backends import open_backend
 from bursar.backends.simulated import BetaDifficulty, SimulatedBackend
 from bursar.budget import Budget
 from bursar.errors import BadInput
@@ -14,7 +15,10 @@ from bursar.reason import strategy
 from bursar.reason.auto import Auto
 from bursar.reason.auto_streamed import AutoStreamed
 from bursar.reason.base import Round
+from bursar.reason.purse import Purse
 from bursar.reason.solve import solve
+from bursar.reason.workbench import Workbench
+from bursar.workload.tasks import TASKS
 
 SEEDS = range(3)
 
@@ -135,6 +139,16 @@ def test_a_stream_gets_nearly_what_the_whole_batch_would_and_never_more_spend() 
     batch = accuracy([arena.run(Auto(), 25_000, s) for s in SEEDS])
     assert streamed > uniform
     assert streamed > batch - 0.05
+
+
+async def test_a_stream_with_a_greedy_arm_does_not_spend_all_on_its_first_questions() -> None:
+    questions = TASKS["chain"].generate(30, seed=0)
+    tiny = open_backend("tiny-0.3m")
+    bench = Workbench(
+        Purse(Budget("3k tokens"), {"tiny-0.3m": tiny}), TASKS, greedy=frozenset({"tiny-0.3m"})
+    )
+    answers = await AutoStreamed().solve(questions, bench)
+    assert sum(a.attempts > 0 for a in answers[-10:]) >= 8
 
 
 def test_a_stream_paces_itself() -> None:

@@ -164,8 +164,10 @@ class Market:
     def plan(self, left: float, worth: float | None) -> Intent:
         """Divide `left` over all questions, arms and numbers of attempts."""
         values, costs, ladder = self.offers(left)
-        plan = HullAllocator(target_gap=1e-4).allocate(Options(values, costs), left)
-        price = plan.price.of("tokens")
+        plan = HullAllocator(target_gap=1e-4).allocate(
+            Options(values, costs, self.resources[:1]), left
+        )
+        price = plan.price.of(self.resources[0])
         floor = max(price, 1.0 / worth) if worth else price
         offers: list[Offer | None] = []
         for i, option in enumerate(plan.choice):

@@ -24,6 +24,7 @@ from bursar.workload.tasks.base import Question
 WINDOW = 48
 """How many earlier questions are kept in mind beside what was learned from all of them."""
 FIRST_GAIN = 0.1
+"""Where the limit would not bind on first answers alone, a question's even share must buy this."""
 
 
 @dataclass(frozen=True, slots=True)

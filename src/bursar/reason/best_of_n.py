@@ -12,7 +12,7 @@ Checked: tests/papers/test_best_of_n.py: with the checker it beats voting on Cou
 from dataclasses import dataclass
 
 from bursar.reason.base import Arm, Attempt, Pick, Work
-from bursar.reason.self_consistency import vote
+from bursar.reason.self_consistency import sample_up_to, vote
 from bursar.reason.workbench import Workbench
 
 
@@ -23,9 +23,7 @@ class BestOfN:
     max_samples: int | None = None
 
     def next_arm(self, work: Work, bench: Workbench) -> Arm | None:
-        if self.max_samples is not None and len(work.attempts) >= self.max_samples:
-            return None
-        return Arm(bench.backends[0], bench.temperature)
+        return sample_up_to(self.max_samples, work, bench)
 
     def pick(self, work: Work) -> Pick:
         answered = [a for a in work.attempts if a.answer is not None]

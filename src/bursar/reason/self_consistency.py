@@ -23,12 +23,17 @@ class SelfConsistency:
     max_samples: int | None = None
 
     def next_arm(self, work: Work, bench: Workbench) -> Arm | None:
-        if self.max_samples is not None and len(work.attempts) >= self.max_samples:
-            return None
-        return Arm(bench.backends[0], bench.temperature)
+        return sample_up_to(self.max_samples, work, bench)
 
     def pick(self, work: Work) -> Pick:
         return vote(work.attempts, [1.0] * len(work.attempts))
+
+
+def sample_up_to(limit: int | None, work: Work, bench: Workbench) -> Arm | None:
+    """One more sample of the first model, until a question has `limit` of them; None: no limit."""
+    if limit is not None and len(work.attempts) >= limit:
+        return None
+    return Arm(bench.backends[0], bench.temperature)
 
 
 def vote(attempts: Sequence[Attempt], weights: Sequence[float]) -> Pick:

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 from bursar.reason.base import Arm, Attempt, Pick, Work
-from bursar.reason.self_consistency import vote
+from bursar.reason.self_consistency import sample_up_to, vote
 from bursar.reason.workbench import Workbench
 
 
@@ -24,9 +24,7 @@ class WeightedVote:
     max_samples: int | None = None
 
     def next_arm(self, work: Work, bench: Workbench) -> Arm | None:
-        if self.max_samples is not None and len(work.attempts) >= self.max_samples:
-            return None
-        return Arm(bench.backends[0], bench.temperature)
+        return sample_up_to(self.max_samples, work, bench)
 
     def pick(self, work: Work) -> Pick:
         return vote(work.attempts, [self._weight(a) for a in work.attempts])

@@ -50,7 +50,8 @@ class Workbench:
     def arms(self) -> tuple[Arm, ...]:
         """What a strategy that compares may choose from: every backend, greedy or sampled."""
         greedy = tuple(Arm(b, 0.0) for b in self.backends if b in self.greedy)
-        return greedy + tuple(Arm(b, self.temperature) for b in self.backends)
+        sampled = tuple(Arm(b, self.temperature) for b in self.backends)
+        return tuple(dict.fromkeys(greedy + sampled))
 
     def upper_bound(self, work: Work, arm: Arm) -> Usage:
         """The most that one more attempt by `arm` can use."""
