@@ -152,6 +152,18 @@ def test_a_run_leaves_a_record_that_adds_up(job: Job, tmp_path: Path) -> None:
         assert ledger.totals("baseline/run").spent.tokens == beside.spent
 
 
+def test_a_limit_in_seconds_is_kept_and_its_prediction_stands_once(tmp_path: Path) -> None:
+    timed = Job(("sudoku4",), ("tiny-0.3m",), questions=10)
+    record, failure = run_solve(timed, "4 s", "auto", tmp_path / "run", ledger=None)
+    assert failure is None
+    spent = record.spent["seconds"]
+    assert spent is not None
+    assert 0 < spent <= 4.0
+    lines = {line.what: line for line in record.receipt.lines}
+    assert sum(line.measured or 0.0 for line in lines.values()) == pytest.approx(spent)
+    assert [name for name, line in lines.items() if line.predicted is not None] == ["time"]
+
+
 def test_runs_that_share_a_ledger_have_accounts_of_their_own(job: Job, tmp_path: Path) -> None:
     """Also when their folders have the same name."""
     spent = [
