@@ -231,6 +231,17 @@ def test_calibrating_spends_within_its_limit(job: Job, tmp_path: Path) -> None:
     assert spent.tokens <= 20_000
 
 
+def test_calibrating_on_a_server_is_booked_beside_the_profile(job: Job, tmp_path: Path) -> None:
+    with MockServer() as server:
+        hosted = replace(job, models=(f"openai:m@{server.base_url}",))
+        for _ in range(2):  # a second time has an account and a limit of its own
+            run_calibrate(hosted, 4, tmp_path / "p.json", limits="20k tokens")
+        counted = server.spent.tokens
+    with Ledger(tmp_path / "p.ledger.sqlite", create=False) as ledger:
+        ledger.verify()
+        assert ledger.totals("calibrate").spent.tokens == counted
+
+
 def test_folders_are_fresh_and_written_whole(job: Job, tmp_path: Path) -> None:
     first = run_dir(tmp_path, job)
     first.mkdir()

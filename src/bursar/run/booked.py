@@ -48,10 +48,15 @@ class Booked:
         await self._backend.aclose()
 
 
+def is_hosted(name: str) -> bool:
+    """Whether using the model of this name may cost somebody money."""
+    return name.startswith("openai:")
+
+
 @contextmanager
 def booking(models: Mapping[str, Backend], out: Path | None) -> Iterator[dict[str, Backend]]:
     """The models, those of servers booked in `out`/ledger.sqlite; local ones cost nobody money."""
-    hosted = [name for name in models if name.startswith("openai:")]
+    hosted = [name for name in models if is_hosted(name)]
     if out is None or not hosted:
         yield dict(models)
         return
