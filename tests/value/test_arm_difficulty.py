@@ -69,7 +69,7 @@ def _fresh(arms: ArmDifficulty) -> ArmDifficulty:
     """The same laws with nothing seen."""
     copy = ArmDifficulty(1, 2)
     copy.mean, copy.slope, copy.spread = arms.mean, arms.slope, arms.spread
-    copy._set_laws()
+    copy.set_laws()
     return copy
 
 

@@ -23,8 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, ndtr
 
-from bursar.value.arm_difficulty import _EASE as EASES
-from bursar.value.arm_difficulty import _LOG_RIGHT, _LOG_WRONG, _RATE, ArmDifficulty, _sums
+from bursar.value.arm_difficulty import (
+    EASES,
+    LOG_RIGHT,
+    LOG_WRONG,
+    RATES,
+    ArmDifficulty,
+    moment_sums,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -133,7 +139,7 @@ class AnswerBelief:
         columns = []
         for count in counts:
             if self.checked:
-                found = rate @ -np.expm1(count * _LOG_WRONG)
+                found = rate @ -np.expm1(count * LOG_WRONG)
                 wins = np.maximum(leads_now, found)
             else:
                 lead = self._lead / self._vote_weight(arm)
@@ -216,7 +222,7 @@ class AnswerBelief:
 
     def _vote_weight(self, arm: int) -> float:
         """Log-odds that one more agreeing attempt adds, typically: p (1 + alpha) / (1 - p)."""
-        p = float(self.rates.ease_weight @ self.rates._laws[arm] @ _RATE)
+        p = float(self.rates.ease_weight @ self.rates.laws[arm] @ RATES)
         p = min(max(p, 0.05), 0.95)
         return float(np.clip(np.log(p * (1 + self._usual_alpha) / (1 - p)), 0.5, 6.0))
 
@@ -226,7 +232,7 @@ class AnswerBelief:
         """(rows, rates): log P(outcomes by `arm` | rate) under each row's hypothesis."""
         right = self.right[:, arm]
         wrong = self.trials[self._row_q, arm] - right
-        return np.asarray(right[:, None] * _LOG_RIGHT + wrong[:, None] * _LOG_WRONG)
+        return np.asarray(right[:, None] * LOG_RIGHT + wrong[:, None] * LOG_WRONG)
 
     def _given_ease(self, arm: int) -> Floats:
         """(rows, eases): log P(outcomes by `arm` | ease)."""
@@ -234,7 +240,7 @@ class AnswerBelief:
             return np.zeros((len(self._row_q), len(self.rates.ease_weight)))
         like = self._arm_likelihood(arm)
         peak = like.max(axis=1, keepdims=True)
-        return np.asarray(np.log(np.exp(like - peak) @ self.rates._laws[arm].T + 1e-300) + peak)
+        return np.asarray(np.log(np.exp(like - peak) @ self.rates.laws[arm].T + 1e-300) + peak)
 
     def _log_ease(self) -> Floats:
         """(rows, eases): log P(ease, outcomes of all arms)."""
@@ -260,7 +266,7 @@ class AnswerBelief:
         ease = self._log_ease() - self._given_ease(arm)
         ease = np.exp(ease - ease.max(axis=1, keepdims=True))
         like = self._arm_likelihood(arm)
-        rate = (ease @ self.rates._laws[arm]) * np.exp(like - like.max(axis=1, keepdims=True))
+        rate = (ease @ self.rates.laws[arm]) * np.exp(like - like.max(axis=1, keepdims=True))
         return np.asarray(rate / rate.sum(axis=1, keepdims=True))
 
     # -- learning ----------------------------------------------------------------------------
@@ -269,7 +275,7 @@ class AnswerBelief:
         ease = self._log_ease()
         ease = np.exp(ease - logsumexp(ease, axis=1, keepdims=True)) * weight[:, None]
         self._learn_trust(ease)
-        prior = self.rates._prior(np.flatnonzero(self.trials.any(axis=0)))
+        prior = self.rates.prior(np.flatnonzero(self.trials.any(axis=0)))
         for arm in range(self.num_arms):
             has = self.trials[self._row_q, arm] > 0
             data = np.zeros(6)
@@ -278,9 +284,9 @@ class AnswerBelief:
                 given = self._given_ease(arm)[has]
                 peak = like.max(axis=1, keepdims=True)
                 share = (ease[has] * np.exp(peak - given)).T @ np.exp(like - peak)
-                data = _sums(share * self.rates._laws[arm])
-            self.rates._regress(arm, prior[arm] + data)
-        self.rates._set_laws()
+                data = moment_sums(share * self.rates.laws[arm])
+            self.rates.regress(arm, prior[arm] + data)
+        self.rates.set_laws()
 
     def _learn_trust(self, ease: Floats) -> None:
         """Regression of ease on the hint, over questions with more than one attempt."""
@@ -312,8 +318,8 @@ def _flat(parts: Iterable[Sequence[float]]) -> Floats:
 def _overtake(lead: Floats, share: Floats, count: int) -> Floats:
     """(rows, rates): P(lead + X - Y > 0), a tie counting half, where of `count` attempts X fall on
     the right answer (chance: rate) and Y on the rival (chance: (1 - rate) share)."""
-    up = np.broadcast_to(_RATE, (len(lead), len(_RATE)))
-    down = (1 - _RATE) * share[:, None]
+    up = np.broadcast_to(RATES, (len(lead), len(RATES)))
+    down = (1 - RATES) * share[:, None]
     if count > 4:
         mean = lead[:, None] + count * (up - down)
         variance = count * np.maximum(up + down - (up - down) ** 2, 1e-4)

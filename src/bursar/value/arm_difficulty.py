@@ -19,12 +19,12 @@ from scipy.special import expit, log_expit
 from bursar.errors import BadInput
 from bursar.value.base import Floats, Ints, check_counts
 
-_EASE = np.linspace(-3.5, 3.5, 29)
-_LOGIT = np.linspace(-9.0, 6.0, 46)
-_RATE = expit(_LOGIT)
-_LOG_RIGHT, _LOG_WRONG = log_expit(_LOGIT), log_expit(-_LOGIT)
+EASES = np.linspace(-3.5, 3.5, 29)
+LOGITS = np.linspace(-9.0, 6.0, 46)
+RATES = expit(LOGITS)
+LOG_RIGHT, LOG_WRONG = log_expit(LOGITS), log_expit(-LOGITS)
 _KINSHIP = 8.0  # how many times more another arm's law says of an untried arm than the weak prior
-_MIN_SPREAD = float(_LOGIT[1] - _LOGIT[0])  # a narrower normal would fall between grid points
+_MIN_SPREAD = float(LOGITS[1] - LOGITS[0])  # a narrower normal would fall between grid points
 
 
 class ArmDifficulty:
@@ -64,11 +64,11 @@ class ArmDifficulty:
         self.mean: Floats = np.full(num_arms, prior_mean)
         self.slope: Floats = np.full(num_arms, prior_slope)
         self.spread: Floats = np.full(num_arms, prior_spread)
-        self.ease_weight: Floats = np.exp(-(_EASE**2) / 2)
+        self.ease_weight: Floats = np.exp(-(EASES**2) / 2)
         self.ease_weight /= self.ease_weight.sum()
         self._weak_prior = self._moments()[:1]
         self._prior_questions = prior_questions
-        self._set_laws()
+        self.set_laws()
 
     def start(self, mean: ArrayLike, slope: ArrayLike, spread: ArrayLike, questions: float) -> None:
         """Begin from laws learned elsewhere, one per arm, that count as `questions` questions."""
@@ -76,7 +76,7 @@ class ArmDifficulty:
             np.array(x, dtype=float) for x in (mean, slope, spread)
         )
         self._weak_prior, self._prior_questions = self._moments(), questions
-        self._set_laws()
+        self.set_laws()
 
     def update(
         self, question: ArrayLike, arm: ArrayLike, successes: ArrayLike, trials: ArrayLike
@@ -89,7 +89,7 @@ class ArmDifficulty:
 
     def success_next(self, question: ArrayLike, arm: int) -> Floats:
         """P(the next sample is right) for each question (indices, any shape (n,))."""
-        return self._expect(question, arm, _RATE)
+        return self._expect(question, arm, RATES)
 
     def success_within(self, question: ArrayLike, arm: int, n: ArrayLike) -> Floats:
         """P(at least one of the next `n` samples is right).
@@ -99,7 +99,7 @@ class ArmDifficulty:
         counts = np.asarray(n, dtype=float)
         if np.any(counts < 0):
             raise BadInput(f"n must be zero or more, got {counts}")
-        chance = -np.expm1(counts[..., None] * _LOG_WRONG)
+        chance = -np.expm1(counts[..., None] * LOG_WRONG)
         return self._expect(question, arm, chance.T)
 
     def refit(self, steps: int = 12) -> None:
@@ -116,17 +116,17 @@ class ArmDifficulty:
         arms = np.flatnonzero(tried.sum(axis=0) > 0)
         likelihood = {int(a): _likelihood(right[:, a], tried[:, a]) for a in arms}
         for _ in range(steps):
-            given_ease = {a: like @ self._laws[a].T for a, like in likelihood.items()}
+            given_ease = {a: like @ self.laws[a].T for a, like in likelihood.items()}
             ease = self._ease(given_ease.values()) * times[:, None]
-            prior = self._prior(arms)
+            prior = self.prior(arms)
             for a in range(self.trials.shape[1]):
                 data = np.zeros(6)
                 if a in likelihood:
                     has = tried[:, a] > 0  # an untried question says nothing new of this arm
                     share = (ease[has] / given_ease[a][has]).T @ likelihood[a][has]
-                    data = _sums(share * self._laws[a])
-                self._regress(a, prior[a] + data)
-            self._set_laws()
+                    data = moment_sums(share * self.laws[a])
+                self.regress(a, prior[a] + data)
+            self.set_laws()
 
     def _expect(self, question: ArrayLike, arm: int, of_rate: Floats) -> Floats:
         """E[of_rate(p_arm) | all outcomes]; `of_rate` on the grid of rates, (G,) or (G, n)."""
@@ -136,9 +136,9 @@ class ArmDifficulty:
         likelihood = {
             a: _likelihood(self.successes[rows, a], self.trials[rows, a]) for a in {*seen, arm}
         }
-        given_ease = {a: like @ self._laws[a].T for a, like in likelihood.items()}
+        given_ease = {a: like @ self.laws[a].T for a, like in likelihood.items()}
         ease = self._ease(given_ease.values()) / given_ease[arm]
-        expected: Floats = ((ease @ self._laws[arm]) * likelihood[arm]) @ of_rate
+        expected: Floats = ((ease @ self.laws[arm]) * likelihood[arm]) @ of_rate
         return expected
 
     def _ease(self, given_ease: Iterable[Floats]) -> Floats:
@@ -155,7 +155,7 @@ class ArmDifficulty:
         second = self.mean**2 + self.slope**2 + self.spread**2
         return np.stack([one, 0 * one, one, self.mean, self.slope, second], axis=1)
 
-    def _prior(self, tried: Ints) -> Floats:
+    def prior(self, tried: Ints) -> Floats:
         """What `_prior_questions` imagined questions add to each arm's sums, (arms, 6).
 
         They follow the weak prior and the laws of the *other* tried arms: on a hard task an
@@ -168,7 +168,7 @@ class ArmDifficulty:
         prior: Floats = self._prior_questions * mixed / (1 + others.sum(axis=1, keepdims=True))
         return prior
 
-    def _regress(self, arm: int, sums: Floats) -> None:
+    def regress(self, arm: int, sums: Floats) -> None:
         """The law with these sums of (1, z, z^2, x, z x, x^2): regression of x on z."""
         n, z, zz, x, zx, xx = sums
         slope = (n * zx - z * x) / (n * zz - z * z)
@@ -176,12 +176,12 @@ class ArmDifficulty:
         self.mean[arm], self.slope[arm] = mean, slope
         self.spread[arm] = np.sqrt(max((xx - mean * x - slope * zx) / n, _MIN_SPREAD**2))
 
-    def _set_laws(self) -> None:
+    def set_laws(self) -> None:
         """P(logit p | z) of every arm, (arms, z, logit)."""
-        centre = self.mean[:, None] + self.slope[:, None] * _EASE
-        log_law = -0.5 * ((_LOGIT - centre[..., None]) / self.spread[:, None, None]) ** 2
+        centre = self.mean[:, None] + self.slope[:, None] * EASES
+        log_law = -0.5 * ((LOGITS - centre[..., None]) / self.spread[:, None, None]) ** 2
         law = np.exp(log_law - log_law.max(axis=-1, keepdims=True))
-        self._laws: Floats = law / law.sum(axis=-1, keepdims=True)
+        self.laws: Floats = law / law.sum(axis=-1, keepdims=True)
 
     def _index(self, index: ArrayLike, axis: int) -> Ints:
         found = np.asarray(index, dtype=np.int64)
@@ -192,23 +192,23 @@ class ArmDifficulty:
         return found
 
 
-def _sums(weight: Floats) -> Floats:
+def moment_sums(weight: Floats) -> Floats:
     """Sums of (1, z, z^2, x, z x, x^2) over the grid with weights (z, logit)."""
     by_ease, by_logit = weight.sum(axis=1), weight.sum(axis=0)
     return np.array(
         [
             by_ease.sum(),
-            by_ease @ _EASE,
-            by_ease @ _EASE**2,
-            by_logit @ _LOGIT,
-            _EASE @ weight @ _LOGIT,
-            by_logit @ _LOGIT**2,
+            by_ease @ EASES,
+            by_ease @ EASES**2,
+            by_logit @ LOGITS,
+            EASES @ weight @ LOGITS,
+            by_logit @ LOGITS**2,
         ]
     )
 
 
 def _likelihood(successes: Floats, trials: Floats) -> Floats:
     """P(outcomes | rate) over the grid of rates, (rows, G), up to a factor per row."""
-    log_like = successes[:, None] * _LOG_RIGHT + (trials - successes)[:, None] * _LOG_WRONG
+    log_like = successes[:, None] * LOG_RIGHT + (trials - successes)[:, None] * LOG_WRONG
     likelihood: Floats = np.exp(log_like - log_like.max(axis=1, keepdims=True))
     return likelihood
