@@ -15,10 +15,10 @@ from bursar.backends.simulated import SimulatedBackend
 from bursar.budget import Budget
 from bursar.errors import BadInput, BursarError, Infeasible, Unbounded
 from bursar.ledger import Ledger
+from bursar.reason.compare import interval
 from bursar.reason.purse import Purse
 from bursar.run import QUESTIONS, Job, run_calibrate, run_compare, run_dir, run_solve, write
 from bursar.run.checks import check_limits
-from bursar.run.records import interval
 from bursar.workload.tasks import TASKS
 
 SIMULATED = "simulated:median_tokens=60"

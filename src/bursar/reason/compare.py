@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -29,8 +30,9 @@ class Trial:
 class Row:
     """A strategy at a budget on one task ("all": every question), over all seeds.
 
-    `low`, `high`: 95 % bootstrap interval of the accuracy over questions. `lead`, `lead_low`,
-    `lead_high`: by how much the reference strategy is more accurate on the same questions.
+    `low`, `high`: 95 % Wilson interval of the accuracy. `lead`, `lead_low`,
+    `lead_high`: by how much the reference strategy is more accurate on the
+    same questions, with its 95 % bootstrap interval over them.
     """
 
     task: str
@@ -67,7 +69,7 @@ def rows(trials: Sequence[Trial], reference: str, seed: int = 0) -> list[Row]:
                 draw = np.random.default_rng(seed).integers(
                     len(right), size=(RESAMPLES, len(right))
                 )
-                low, high = np.quantile(right[draw].mean(axis=1), [0.025, 0.975])
+                low, high = interval(round(right.sum()), len(right))
                 lead = base - right if len(base) == len(right) else np.full(len(right), np.nan)
                 lead_low, lead_high = np.quantile(lead[draw].mean(axis=1), [0.025, 0.975])
                 out.append(
@@ -76,6 +78,12 @@ def rows(trials: Sequence[Trial], reference: str, seed: int = 0) -> list[Row]:
                         float(lead_high))
                 )  # fmt: skip
     return out
+
+
+def interval(right: int, count: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of an accuracy of `right` out of `count`."""
+    found = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def _correct(trials: Iterable[Trial], wanted: Callable[[str], bool]) -> Floats:

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from scipy import stats
-
 from bursar.answer import Answer
 from bursar.budget import Line
 from bursar.reason.base import Pick, Round
-from bursar.reason.compare import Row
+from bursar.reason.compare import Row, interval
 from bursar.reason.solve import Solution, grade
 from bursar.receipt import Receipt
 from bursar.report.record import (
@@ -53,12 +51,6 @@ class Spent:
     @property
     def total(self) -> Usage:
         return Usage.total([*(line.usage for line in self.lines), self.unsettled])
-
-
-def interval(right: int, count: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of an accuracy of `right` out of `count`."""
-    found = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
 
 
 def cut_short(
