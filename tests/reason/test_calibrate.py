@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from arena import Arena, accuracy
 
+from arena import Arena, accuracy
 from bursar.budget import Budget
 from bursar.errors import BadInput
 from bursar.reason.auto import Auto

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from arena import Arena
 
+from arena import Arena
 from bursar.backends.base import Completion, Request
 from bursar.budget import Budget
 from bursar.errors import BackendError, Exhausted, Unbounded
