@@ -125,7 +125,7 @@ def main() -> None:
         data = {
             "date": datetime.now(UTC).date().isoformat(),
             "machine": cpu(),
-            "command": " ".join(["python", *sys.argv[:1]]),
+            "command": " ".join(["python", *sys.argv]),
             "seeds": len(seeds),
             "rows": rows,
         }
