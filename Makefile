@@ -69,7 +69,7 @@ lock: $(STAMP)
 # vendor's own), and the one at hand is as good.
 torch: $(STAMP)
 	sed -e '/--hash/d' -e 's/ *\\$$//' requirements/torch.txt > .venv/torch-versions.txt
-	$(PY) -m pip install --quiet -c .venv/torch-versions.txt torch transformers
+	$(PY) -m pip install --quiet -c .venv/torch-versions.txt torch 'transformers[serving]'
 
 clean:
 	rm -rf .venv build dist runs htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

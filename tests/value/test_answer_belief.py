@@ -62,6 +62,34 @@ def test_what_more_attempts_should_buy_is_what_they_buy() -> None:
     assert predicted == pytest.approx(actual, abs=0.05)
 
 
+@pytest.mark.parametrize("beta", [(1.0, 1.0), (0.6, 1.2)])
+def test_spending_by_what_it_should_buy_beats_uniform_and_shuffled_hopes_do_not(
+    beta: tuple[float, float],
+) -> None:
+    rng = np.random.default_rng(9)
+    recorded, truth = world(rng, 800, 27, beta, alpha=3.0)
+    accuracy = {}
+    for rule in ("gain", "shuffled", "uniform"):
+        known = np.full(len(recorded), 3)
+        for _ in range(
+            6
+        ):  # each round: 4 more attempts for a quarter of the questions, or 1 for all
+            belief = believed(
+                [Votes(v.arms[:n], v.answers[:n]) for v, n in zip(recorded, known, strict=True)]
+            )
+            gain = belief.after(0, [4])[:, 0] - belief.p_right
+            if rule == "shuffled":
+                gain = rng.permutation(gain)
+            chosen = np.argsort(np.argsort(-gain)) < len(known) // 4
+            known = known + (1 if rule == "uniform" else 4 * chosen)
+        belief = believed(
+            [Votes(v.arms[:n], v.answers[:n]) for v, n in zip(recorded, known, strict=True)]
+        )
+        accuracy[rule] = (belief.leader == truth).mean()
+    assert accuracy["gain"] > accuracy["uniform"] + 0.005
+    assert accuracy["shuffled"] < accuracy["uniform"]
+
+
 def test_attempts_that_agree_are_believed_and_a_scattered_question_has_more_to_gain() -> None:
     agree = Votes([0] * 4, [0, 0, 0, 0])
     scatter = Votes([0] * 4, [0, 1, 2, 0])

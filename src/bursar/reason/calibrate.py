@@ -31,8 +31,7 @@ async def calibrate(
 
     Raises `BadInput` with fewer than 4 samples or on questions without a known answer.
     """
-    if samples < MIN_SAMPLES:
-        raise BadInput(f"{samples} samples a question can't be fitted; take at least {MIN_SAMPLES}")
+    check_samples(samples)
     unknown = [q.id for q in questions if grade(q, None, bench.tasks) is None]
     if unknown:
         raise BadInput(f"question {unknown[0]!r} has no known answer; calibrate on labelled ones")
@@ -47,6 +46,12 @@ async def calibrate(
             on_round(done, len(steps))
     tasks = dict.fromkeys(q.task for q in questions)
     return Profile({t: _fit([w for w in works if w.question.task == t], bench) for t in tasks})
+
+
+def check_samples(samples: int) -> None:
+    """Raises `BadInput` with fewer samples a question than can be fitted."""
+    if samples < MIN_SAMPLES:
+        raise BadInput(f"{samples} samples a question can't be fitted; take at least {MIN_SAMPLES}")
 
 
 def _fit(works: Sequence[Work], bench: Workbench) -> dict[str, Any]:

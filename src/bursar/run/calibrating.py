@@ -11,7 +11,7 @@ from bursar.backends.base import Backend
 from bursar.budget import Budget
 from bursar.errors import BadInput
 from bursar.ledger import Ledger
-from bursar.reason.calibrate import MIN_SAMPLES, calibrate
+from bursar.reason.calibrate import calibrate, check_samples
 from bursar.reason.profile import Profile
 from bursar.reason.purse import Purse
 from bursar.run.booked import is_hosted
@@ -36,8 +36,7 @@ def run_calibrate(
     labelled.
     """
     amounts = parse_amounts(limits) if limits is not None else {}
-    if samples < MIN_SAMPLES:
-        raise BadInput(f"{samples} samples a question can't be fitted; take at least {MIN_SAMPLES}")
+    check_samples(samples)
     if out.is_dir() or not out.parent.is_dir():
         why = "is a folder" if out.is_dir() else "is in no folder that there is"
         raise BadInput(f"the profile {out} {why}; name a file to write, such as profile.json")

@@ -6,10 +6,12 @@ saturation, power_law, sigmoid      the curves
 pass_at_k, majority                 unbiased estimates from recorded samples
 difficulty       success rates of a task's questions, from a few probes
 arm_difficulty   the same for several prompts or models that share their difficulty
-vote_law, voting is the leading answer right, and what would more votes buy?
+voting           is the leading answer safely ahead?
+answer_belief    which answer is right, and what would more attempts by each arm buy?
 ttspm            the budget at which a curve saturates
 """
 
+from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 from bursar.value.arm_difficulty import ArmDifficulty
 from bursar.value.base import ValueCurve
 from bursar.value.difficulty import BetaDifficulty
@@ -19,8 +21,7 @@ from bursar.value.power_law import PowerLaw
 from bursar.value.saturation import Saturation
 from bursar.value.sigmoid import Sigmoid
 from bursar.value.ttspm import TTSPM, budget_of_law
-from bursar.value.vote_law import VoteLaw
-from bursar.value.voting import VotePosterior, p_top_beats_second
+from bursar.value.voting import p_top_beats_second
 
 CURVES: dict[str, type[ValueCurve]] = {
     "saturation": Saturation,
@@ -31,14 +32,15 @@ CURVES: dict[str, type[ValueCurve]] = {
 __all__ = [
     "CURVES",
     "TTSPM",
+    "AnswerBelief",
+    "AnswerLaw",
     "ArmDifficulty",
     "BetaDifficulty",
     "PowerLaw",
     "Saturation",
     "Sigmoid",
     "ValueCurve",
-    "VoteLaw",
-    "VotePosterior",
+    "Votes",
     "budget_of_law",
     "majority_at_k",
     "majority_of",
