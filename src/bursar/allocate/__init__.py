@@ -2,6 +2,7 @@
 
 from bursar.allocate.base import Allocator, Limit, Options
 from bursar.allocate.exhaustive import ExhaustiveAllocator
+from bursar.allocate.fleet import Demand, Fleet, cheapest_fleet, largest_fleet
 from bursar.allocate.heap import HeapAllocator
 from bursar.allocate.hull import HullAllocator
 from bursar.allocate.milp import Coupling, MilpAllocator
@@ -28,7 +29,9 @@ __all__ = [
     "ALLOCATORS",
     "Allocator",
     "Coupling",
+    "Demand",
     "ExhaustiveAllocator",
+    "Fleet",
     "HeapAllocator",
     "HullAllocator",
     "Limit",
@@ -38,4 +41,6 @@ __all__ = [
     "WindowPrice",
     "allocate",
     "best_option",
+    "cheapest_fleet",
+    "largest_fleet",
 ]
