@@ -11,7 +11,7 @@ ORDER = (
     *("version", "errors", "units", "usage", "limits", "budget", "ledger", "receipt"),
     *("price", "plan", "answer"),
     *("catalog", "workload", "cost", "value", "allocate", "policies", "backends"),
-    *("reason", "agents", "codeopt", "simulate", "gateway", "report", "run", "methods"),
+    *("reason", "agents", "codeopt", "simulate", "fleet", "gateway", "report", "run", "methods"),
     *("cli", "__main__"),
 )
 LEAVES = ("training", "adaptive")

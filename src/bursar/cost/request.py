@@ -75,19 +75,26 @@ def request_cost(
 
 
 def decode_steps(
-    deployment: Deployment, tokens_in: float, tokens_out: float, batch: float, context: ArrayLike
+    deployment: Deployment,
+    tokens_in: ArrayLike,
+    tokens_out: ArrayLike,
+    batch: ArrayLike,
+    context: ArrayLike,
 ) -> Steps:
-    """Steps that decode `batch` requests at each length in `context`, others' prefill mixed in.
+    """Steps that decode `batch` requests at the length `context`, others' prefill mixed in.
 
-    A request's `tokens_out` - 1 steps carry `batch` - 1 prefills of `tokens_in` tokens.
+    A request's `tokens_out` - 1 steps carry `batch` - 1 prefills of `tokens_in` tokens. All four
+    broadcast; each element is a step.
     """
-    length = np.asarray(context, dtype=np.float64)[..., None]
-    prefill = (batch - 1) * tokens_in / max(tokens_out - 1, 1)
-    chunk = min(prefill, tokens_in)
-    new = np.concatenate([np.ones_like(length), np.full_like(length, chunk)], axis=-1)
-    before = np.concatenate([length, np.full_like(length, (tokens_in - chunk) / 2)], axis=-1)
-    count = np.array([batch, prefill / chunk if chunk > 0 else 0.0])
-    return step_arrays(deployment, new, before, count)
+    prompt, out, rows, length = np.broadcast_arrays(
+        *(np.asarray(a, dtype=np.float64) for a in (tokens_in, tokens_out, batch, context))
+    )
+    prefill = (rows - 1) * prompt / np.maximum(out - 1, 1)
+    chunk = np.minimum(prefill, prompt)
+    new = np.stack([np.ones_like(length), chunk], axis=-1)
+    before = np.stack([length, (prompt - chunk) / 2], axis=-1)
+    prompts = np.divide(prefill, chunk, out=np.zeros_like(chunk), where=chunk > 0)
+    return step_arrays(deployment, new, before, np.stack([rows, prompts], axis=-1))
 
 
 def _check(tokens_in: int, tokens_out: int, batch: int, cached_in: int) -> None:

@@ -1,0 +1,112 @@
+"""Which instances are worth considering: deployments of a model, without dominated ones."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bursar.catalog import Attention, Device, Experts, LatentAttention, ModelSpec
+from bursar.cost.deployment import Deployment
+from bursar.errors import BadInput
+from bursar.fleet.capacity import Capacity, Goal, capacity
+
+NODE = 8
+"""Devices that share the fast link: tensor parallelism stays within."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One kind of instance, and what it carries of each size of request."""
+
+    deployment: Deployment
+    usd_per_hour: float
+    capacity: Capacity
+
+
+def deployments(
+    model: ModelSpec,
+    devices: Iterable[Device],
+    *,
+    dtypes: Sequence[str] = ("bf16", "fp8"),
+    most_devices: int = 2 * NODE,
+) -> list[Deployment]:
+    """Every sensible way to run `model` on up to `most_devices` of one device.
+
+    Tensor parallelism divides the heads and stays in a node, pipelines take whole nodes, experts
+    may be spread over the data-parallel groups of a node. The cache is kept in the type of the
+    weights down to 8 bits. A data type that a device has no arithmetic for is left out: it would
+    run, but the saved bytes are spent on unpacking, which no measurement here covers.
+    """
+    heads = [_heads(b) for b in model.blocks if isinstance(b, Attention | LatentAttention)]
+    splits = [tp for tp in (1, 2, 4, 8) if all(h % tp == 0 for h in heads)]
+    found = []
+    for device in devices:
+        linked = device.link_bytes_per_second is not None
+        for dtype in (d for d in dtypes if d in device.peak_flops):
+            for tp in splits if linked else [1]:
+                for pp, dp in _depths(model, tp, most_devices) if linked else [(1, 1)]:
+                    kv = dtype if dtype in ("fp8", "int8") else "bf16"
+                    found.append(Deployment(model, device, tp, pp, dp, dtype, kv_dtype=kv))
+    return found
+
+
+def candidates(
+    places: Iterable[Deployment],
+    tokens_in: ArrayLike,
+    tokens_out: ArrayLike,
+    goal: Goal,
+    *,
+    usd_per_hour: float | None = None,
+) -> list[Candidate]:
+    """Those of `places` that carry something, without the dominated ones, cheapest first.
+
+    An instance is dominated when as many of another as its price pays for carry at least as much of
+    every size. `usd_per_hour` is a device's price where the catalogue has none. Raises `BadInput`
+    for a device without any price.
+    """
+    kept: list[Candidate] = []
+    for place in places:
+        price = place.device.usd_per_hour or usd_per_hour
+        if price is None:
+            raise BadInput(
+                f"{place.device.name} has no rental price in the catalogue: name one, or leave "
+                "the device out"
+            )
+        carried = capacity(place, tokens_in, tokens_out, goal)
+        if carried.requests_per_second.any():
+            kept.append(Candidate(place, price * place.devices, carried))
+    kept.sort(key=lambda c: (c.usd_per_hour, -float(c.capacity.requests_per_second.sum())))
+    front: list[Candidate] = []
+    for one in kept:
+        if not any(_dominates(other, one) for other in front):
+            front.append(one)
+    return front
+
+
+def loads(found: Sequence[Candidate], requests_per_second: ArrayLike) -> NDArray[np.float64]:
+    """(sizes, candidates): how many instances the given rates would fill; inf where none can."""
+    rate = np.asarray(requests_per_second, dtype=np.float64)[:, None]
+    most = np.stack([c.capacity.requests_per_second for c in found], axis=1)
+    return np.asarray(np.divide(rate, most, out=np.full(most.shape, np.inf), where=most > 0))
+
+
+def _dominates(other: Candidate, one: Candidate) -> bool:
+    """As many of `other` as the money for one of `one` pays for carry as much of everything."""
+    copies = int(one.usd_per_hour / other.usd_per_hour + 1e-9)
+    most = other.capacity.requests_per_second
+    return copies >= 1 and bool(np.all(copies * most >= one.capacity.requests_per_second))
+
+
+def _heads(block: Attention | LatentAttention) -> int:
+    return block.query_heads if isinstance(block, Attention) else block.heads
+
+
+def _depths(model: ModelSpec, tp: int, most_devices: int) -> list[tuple[int, int]]:
+    """(pp, dp) beside `tp`: whole nodes in a pipeline, data parallelism for experts in a node."""
+    depths = [(1, 1)]
+    if tp == NODE:
+        depths += [(pp, 1) for pp in (2, 4) if tp * pp <= most_devices and pp <= model.layers]
+    if any(isinstance(b, Experts) for b in model.blocks):
+        depths += [(1, dp) for dp in (2, 4, 8) if tp * dp <= min(NODE, most_devices)]
+    return depths
