@@ -1,1 +1,1 @@
-"""What is asked: task sets with their checkers."""
+"""What is asked: task sets with their checkers, and traces of requests."""
