@@ -42,7 +42,7 @@ class Shape:
 
 SHAPES = {
     "tiny-0.3m": Shape(80, 4, 5, 224),
-    "tiny-1m": Shape(128, 5, 4, 352),
+    "tiny-1m": Shape(128, 5, 8, 352),
 }
 
 
