@@ -10,7 +10,10 @@ from bursar.ledger import Ledger
 from bursar.units import RESOURCES
 from command_line import Ran, bursar
 
-COMMANDS = ("solve", "compare", "calibrate", "report", "cost", "catalog", "methods", "ledger")
+COMMANDS = (
+    *("solve", "compare", "calibrate", "report", "cost", "catalog", "methods", "ledger"),
+    *("simulate", "plan"),
+)
 SOLVE_KEYS = {
     *("questions", "answered", "correct", "accuracy", "limit", "spent", "predicted"),
     *("price", "run_dir"),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from bursar.cli import look, spend
+from bursar.cli import look, serving, spend
 from bursar.cli.screen import fail
 from bursar.errors import BursarError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 _commands: tuple[Callable[..., None], ...] = (
     *(spend.solve, spend.compare, spend.calibrate, spend.report),
     *(look.cost, look.catalog, look.methods),
+    *(serving.simulate, serving.plan),
 )
 for _command in _commands:
     app.command()(_command)

@@ -15,8 +15,10 @@ from bursar.reason.workbench import Workbench
 from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 
 Floats = NDArray[np.float64]
-SHARPNESS = 3.0
-"""How far log-probability sets votes apart: 2 to 4 did best on the built-in models (LOG.md)."""
+SHARPNESS, FEW = 3.0, 4.0
+"""How far log-probability sets up to `FEW` votes apart: 2 to 4 did best on the built-in models.
+With more votes it falls as one over the root of their number, as the noise of counting does: what a
+likelihood gets wrong does not average out (LOG.md)."""
 GUESS, SHRINK, RIDGE = 0.4, 2.0, 10.0
 
 
@@ -60,7 +62,8 @@ class TaskBelief:
                 last = next((a.answer for a in reversed(work.attempts) if a.answer), None)
                 out.append(Pick(last, 0.0 if work.attempts else None))
             else:
-                best = vote(work.attempts, [weight_of(a) for a in work.attempts]).answer
+                sharp = SHARPNESS * min(1.0, (FEW / max(len(work.attempts), 1)) ** 0.5)
+                best = vote(work.attempts, [weight_of(a, sharp) for a in work.attempts]).answer
                 out.append(Pick(best, float(self.answers.p_right[i]) if work.attempts else None))
         return out
 
@@ -84,14 +87,14 @@ class TaskBelief:
         return Votes(arms, index, right, likelihood_of(work.attempts[0]) if work.attempts else None)
 
 
-def weight_of(attempt: Attempt) -> float:
+def weight_of(attempt: Attempt, sharpness: float) -> float:
     """How much an attempt's vote counts: more, the likelier its text.
 
     A text's log-probability varies by about the root of its length, so it is taken per root of
     the length; 1 where the source gives none.
     """
     likelihood = likelihood_of(attempt)
-    return 1.0 if likelihood is None else float(np.exp(SHARPNESS * likelihood))
+    return 1.0 if likelihood is None else float(np.exp(sharpness * likelihood))
 
 
 def likelihood_of(attempt: Attempt) -> float | None:

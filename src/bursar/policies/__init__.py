@@ -1,0 +1,1 @@
+"""Decides online, event by event: pure objects with `decide(state, now, price)`."""

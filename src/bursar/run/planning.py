@@ -1,0 +1,149 @@
+"""`bursar plan`: a fleet for a trace and a goal, the fleets it was preferred to, how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bursar.errors import BadInput, Infeasible
+from bursar.fleet.commands import kubernetes, manifests, sglang_serve, vllm_serve
+from bursar.fleet.confidence import chance, log_spread, slower, worth_measuring
+from bursar.fleet.mix import MixResult
+from bursar.fleet.plan import FleetPlan, Request, plan_fleet
+from bursar.policies.batching import BATCHING
+from bursar.units import parse_amounts
+from bursar.workload.traces import Trace
+
+USUAL_DEVICES = (
+    *("l4", "l40s", "a10g", "a100-sxm-80gb"),
+    *("h100-sxm", "h200-sxm", "b200-sxm", "mi300x"),
+)
+"""Data-centre devices with a rental price in the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """A request with a goal, the trace it is for, and the policy that the instances run."""
+
+    request: Request
+    trace: Trace
+    policy: str = "sarathi"
+    usd_per_hour: float | None = None
+
+    def run(
+        self, on_progress: Callable[[float, str], None] = lambda share, says: None
+    ) -> dict[str, Any]:
+        """The record of the plan. Raises `Infeasible` when there is none."""
+        request, steps = self.request, len(self.request.devices) + 2
+        best = self._plan(request)
+        on_progress(1 / steps, "mixes")
+        alone: dict[str, FleetPlan] = {}
+        binding: list[str] = []
+        for i, one in enumerate(request.devices, start=2):
+            try:
+                alone[one.name] = self._plan(replace(request, devices=(one,)))
+            except Infeasible as error:
+                binding.append(f"{one.name}: {error}")
+            on_progress(i / steps, one.name)
+        spread = log_spread(best.instances[0].deployment)
+        record = {
+            "feasible": True,
+            **self._record(best),
+            "probability": chance(lambda factor: self._met(best, factor), spread),
+            "frontier": [{"devices": [n], **self._row(plan)} for n, plan in alone.items()],
+            "worth_measuring": worth_measuring(self._costs(alone), spread),
+            "binding": binding,
+        }
+        on_progress(1.0, "")
+        return record
+
+    def _plan(self, request: Request) -> FleetPlan:
+        policy = BATCHING[self.policy]()
+        return plan_fleet(request, self.trace, policy, usd_per_hour=self.usd_per_hour)
+
+    def _met(self, plan: FleetPlan, factor: float) -> bool:
+        """Whether the plan meets the goal when everything takes `factor` times as long."""
+        places = [slower(c.deployment, factor) for c in plan.instances]
+        result = plan.again(places, BATCHING[self.policy]())
+        return result.attainment(self.request.goal) >= self.request.attainment
+
+    def _costs(self, alone: dict[str, FleetPlan]) -> dict[str, float]:
+        """Dollars an hour for the same traffic on each device alone."""
+        rate = float(np.mean([p.requests_per_second for p in alone.values()])) if alone else 0.0
+        return {n: p.usd_per_hour * rate / p.requests_per_second for n, p in alone.items()}
+
+    def _row(self, plan: FleetPlan) -> dict[str, Any]:
+        """A plan in one line: what it costs, carries and takes."""
+        joules = _joules(plan.simulated)
+        served = int(np.isfinite(plan.simulated.e2e_s).sum())
+        return {
+            "usd_per_hour": plan.usd_per_hour,
+            "requests_per_second": plan.requests_per_second,
+            "slo_attainment": plan.attainment,
+            "ttft_p99_s": _quantile(plan.simulated.ttft_s, 0.99),
+            "tpot_p99_s": _quantile(plan.simulated.tpot_s, 0.99),
+            "joules_per_request": None if joules is None or not served else joules / served,
+            "fleet": [
+                {
+                    "device": c.deployment.device.name,
+                    "count": n * c.deployment.devices,
+                    "replicas": n,
+                    "tp": c.deployment.tp,
+                    "pp": c.deployment.pp,
+                    "ep": c.deployment.tp * c.deployment.dp if c.deployment.dp > 1 else 1,
+                    "dp": c.deployment.dp,
+                    "dtype": c.deployment.dtype,
+                    "policy": self.policy,
+                }
+                for c, n in zip(plan.instances, plan.counts, strict=True)
+            ],
+        }
+
+    def _record(self, plan: FleetPlan) -> dict[str, Any]:
+        model = self.request.model.name
+        limits = {"max_jobs": 256, "chunk_tokens": 512}
+        lines = [vllm_serve(c.deployment, model, **limits) for c in plan.instances]
+        return self._row(plan) | {
+            "price": plan.requests_per_second_per_usd,
+            "gap": plan.fleet.gap,
+            "predicted": {"slo_attainment": 1.0, "fill": list(plan.fill)},
+            "simulated": {
+                "requests": len(plan.trace),
+                "slo_attainment": plan.attainment,
+                "disagreement": 1.0 - plan.attainment,
+            },
+            "commands": {
+                "vllm": lines,
+                "sglang": [sglang_serve(c.deployment, model, **limits) for c in plan.instances],
+            },
+            "kubernetes": manifests(
+                kubernetes(f"{model}-{c.deployment.device.name}-{i}", line, c.deployment, n)
+                for i, (c, line, n) in enumerate(
+                    zip(plan.instances, lines, plan.counts, strict=True)
+                )
+            ),
+        }
+
+
+def parse_rent(text: str | None) -> float | None:
+    """Dollars an hour from "20 USD/h"; None stays None. Raises `BadInput`."""
+    if text is None:
+        return None
+    amounts = parse_amounts(text.strip().removesuffix("/h"))
+    if set(amounts) != {"usd"} or not text.strip().endswith("/h"):
+        raise BadInput(f'the budget is {text!r}; give dollars an hour, such as "20 USD/h"')
+    return amounts["usd"]
+
+
+def _joules(result: MixResult) -> float | None:
+    used = [part.usage.joules for part in result.parts if part is not None]
+    known = [x for x in used if x is not None]
+    return sum(known) if len(known) == len(used) else None
+
+
+def _quantile(seconds: Any, q: float) -> float | None:
+    known = seconds[np.isfinite(seconds)]
+    return float(np.quantile(known, q)) if len(known) else None

@@ -1,0 +1,37 @@
+"""Policies on virtual time: `simulate(trace, server, policy)` serves a trace in milliseconds.
+
+serve           `simulate` for a trace, `simulate_users` for users who wait for answers
+replicas        several engines: routing, whose turn it is
+replica         one engine: queue, KV cache, plans of many steps at once
+decode_batch    decoding jobs in closed form
+server          what a replica is made of
+step_times      the protocol for how long steps take; the simplest one
+roofline_times  the step cost model in that form (attention_rows: its attention)
+tabulated_times any step cost model in that form, from tables
+overlap         (its attention, where decodes and prompts share a step)
+simulation      the result
+series, gaps    timelines and times between tokens, collected on the way
+outcomes        what happens to each request, collected on the way
+"""
+
+from bursar.simulate.roofline_times import RooflineTimes
+from bursar.simulate.series import Timeline
+from bursar.simulate.serve import simulate, simulate_users
+from bursar.simulate.server import Server, server_of
+from bursar.simulate.simulation import Simulation
+from bursar.simulate.step_times import Line, LinearTimes, StepTimes
+from bursar.simulate.tabulated_times import TabulatedTimes
+
+__all__ = [
+    "Line",
+    "LinearTimes",
+    "RooflineTimes",
+    "Server",
+    "Simulation",
+    "StepTimes",
+    "TabulatedTimes",
+    "Timeline",
+    "server_of",
+    "simulate",
+    "simulate_users",
+]

@@ -1,0 +1,247 @@
+"""One replica in virtual time: continuous batching over a paged KV cache, by macro-steps.
+
+A pure decode step changes nothing but counters, so the replica plans as many of them at once as
+nothing can interrupt: until a job is done, blocks run out, a context leaves its class (see
+`step_times`), or the policy wants to be asked; an arrival cuts the plan short at the end of the
+step it falls in.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect
+from collections import deque
+from collections.abc import Sequence
+
+from bursar.policies.batching import BatchPolicy, Chunk, Decision, Job, blocks_for
+from bursar.price import Price
+from bursar.simulate.decode_batch import DecodeBatch
+from bursar.simulate.gaps import Gaps
+from bursar.simulate.outcomes import Outcomes
+from bursar.simulate.series import Series
+from bursar.simulate.server import Server
+from bursar.simulate.step_times import Line
+
+_STILL = Line(0.0, 0.0, 0.0, 0.0, 0)
+
+
+class Replica:
+    """An engine with its queue, a `BatchState`. The caller moves its clock.
+
+    Call `arrive` for arrivals up to `end`, and `advance` when the clock reaches it.
+    """
+
+    def __init__(
+        self, server: Server, policy: BatchPolicy, price: Price, outcomes: Outcomes
+    ) -> None:
+        self._times, self._policy, self._price = server.times, policy, price
+        self._outcomes = outcomes
+        self.block_tokens, self.blocks = server.block_tokens, server.blocks
+        self.free_blocks = server.blocks
+        self.waiting: deque[Job] = deque()
+        self.running: dict[int, Job] = {}
+        self.prefilling: list[Job] = []
+        self._batch = DecodeBatch(server.block_tokens, server.times.windows)
+        self._empty = [0] * (len(server.times.windows) + 1)
+        self._last_token: dict[int, float] = {}
+        """Of preempted jobs, by index."""
+        self.series, self.gaps = Series(), Gaps()
+        self.busy_seconds = self.busy_joules = self.now = 0.0
+        self._wait()
+
+    @property
+    def growth_blocks(self) -> int:
+        """See `BatchState`."""
+        return self._batch.growth
+
+    def held_blocks(self, job: Job) -> int:
+        """See `BatchState`."""
+        decoding = job.index in self._batch.seats
+        return blocks_for(
+            self._batch.cached(job.index) if decoding else job.target, self.block_tokens
+        )
+
+    def grows(self, job: Job) -> bool:
+        """See `BatchState`."""
+        return job.index in self._batch.seats and self._batch.grows(job.index)
+
+    def arrive(self, job: Job, now: float) -> None:
+        """Queue a job that was not here before, at a time not beyond `end`."""
+        job.target = job.prompt
+        self._queue(job)
+        if not self._steps:
+            self.end = now
+        elif self._steps > 1 and not self._deaf:
+            self._cut(now)
+        self.series.add(now, self.end, 0, 0.0, 1, 0.0)
+
+    def close(self, now: float) -> None:
+        """Nothing comes any more, and the clock stands at `now`."""
+        self.series.add(self.now, now, 0, 0.0, 0, self._times.idle_watts or 0.0)
+
+    def advance(self) -> None:
+        """Carry out the plan, which brings the clock to `end`; then ask the policy, and plan."""
+        self._settle()
+        if not self.running and not self.waiting:
+            self._wait()
+            return
+        decision = self._policy.decide(self, self.now, self._price)
+        for job in decision.preempt:
+            self._preempt(job)
+        if decision.chunks:
+            self._plan_prefill(decision)
+        elif decision.decode and self._batch.seats:
+            self._plan_decodes(decision)
+        else:
+            self._wait()
+
+    # --- plans: `_steps` steps from `now`, whose times are on `_line` ----------------------------
+
+    def _wait(self) -> None:
+        self._plan(_STILL, 0, (), decodes=False, deaf=False)
+        self.end = math.inf
+
+    def _plan_prefill(self, decision: Decision) -> None:
+        rows = []
+        for job, tokens in decision.chunks:
+            if job.index not in self.running:
+                self._admit(job)
+            assert 0 < tokens <= job.target - job.computed, f"{tokens} tokens for {job}"
+            rows.append((tokens, job.computed))
+        batch, decodes = self._batch, decision.decode and bool(self._batch.seats)
+        counts, contexts = (batch.counts, batch.contexts) if decodes else (self._empty, self._empty)
+        seconds, joules = self._times.step(counts, contexts, rows)
+        line = Line(seconds, 0.0, joules, 0.0, 1)
+        self._plan(line, 1, decision.chunks, decodes=decodes, deaf=False)
+
+    def _plan_decodes(self, decision: Decision) -> None:
+        batch = self._batch
+        line = self._times.line(batch.counts, batch.contexts)
+        steps = batch.steps_within(self.free_blocks)
+        if line.steps < steps:
+            steps = int(line.steps)
+        if decision.preempt:
+            steps = min(steps, 1)
+        elif decision.most_steps is not None:
+            steps = min(steps, decision.most_steps)
+        assert steps > 0, f"{self.growth_blocks} blocks needed, {self.free_blocks} free"
+        self._plan(line, steps, (), decodes=True, deaf=decision.deaf)
+
+    def _plan(
+        self, line: Line, steps: int, chunks: Sequence[Chunk], *, decodes: bool, deaf: bool
+    ) -> None:
+        self._line, self._steps, self._chunks = line, steps, chunks
+        self._decodes, self._deaf = decodes, deaf
+        self._queued = len(self.waiting)
+        self.end = self.now + steps * (line.seconds + line.seconds_slope * (steps - 1) / 2)
+
+    def _cut(self, now: float) -> None:
+        """End the plan with the step that `now` falls in: the least n with seconds(n) >= elapsed.
+
+        seconds(n) = n a + n (n - 1) b / 2 is solved for n, and rounding put right.
+        """
+        a, b = self._line.seconds, self._line.seconds_slope
+        elapsed, linear = now - self.now, a - b / 2
+        root = math.sqrt(max(linear * linear + 2 * b * elapsed, 0.0))
+        n = max(1, math.ceil(2 * elapsed / (linear + root)))
+        while n > 1 and (n - 1) * (a + b * (n - 2) / 2) >= elapsed:
+            n -= 1
+        while n * (a + b * (n - 1) / 2) < elapsed:
+            n += 1
+        if n < self._steps:
+            self._steps = n
+            self.end = self.now + n * (a + b * (n - 1) / 2)
+
+    # --- what a plan does ------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        start, self.now = self.now, self.end
+        steps, line, seconds = self._steps, self._line, self.now - start
+        grown, watts = 0, self._times.idle_watts or 0.0
+        if steps:
+            joules = steps * (line.joules + line.joules_slope * (steps - 1) / 2)
+            watts = joules / seconds
+            self.busy_seconds += seconds
+            self.busy_joules += joules
+        if self._decodes:
+            grown = self._batch.grown(steps)
+        used = self.blocks - self.free_blocks + grown / 2  # blocks grow evenly, so their mean
+        self.series.add(start, self.now, len(self.running), used, self._queued, watts)
+        if self._decodes:
+            self._decode(start, steps, grown)
+        for job, tokens in self._chunks:
+            self._prefill(job, tokens)
+        assert self.free_blocks >= 0, f"{-self.free_blocks} blocks more than there are are held"
+
+    def _decode(self, start: float, steps: int, grown: int) -> None:
+        jobs = len(self._batch.seats)
+        self.gaps.decoded(start + self._line.seconds, jobs)
+        if steps > 1:
+            self.gaps.decoded_on(self.now, steps - 1, jobs)
+        self.free_blocks -= grown
+        for index in self._batch.forward(steps):
+            self.free_blocks += blocks_for(self._batch.leave(index), self.block_tokens)
+            self._finish(index)
+
+    def _prefill(self, job: Job, tokens: int) -> None:
+        begun = job.computed > 0
+        job.computed += tokens
+        if job.computed < job.target:
+            if not begun:
+                self.prefilling.append(job)
+            return
+        if begun:
+            self.prefilling.remove(job)
+        job.generated += 1
+        if job.generated == 1:
+            self._outcomes.first_token[job.index] = self.now
+        else:
+            self.gaps.add(self.now - self._last_token.pop(job.index), 1)
+        left = self._outcomes.outputs[job.index] - job.generated
+        if left:
+            self._batch.join(job.index, job.target, left)
+            self.gaps.began(job.index, self.now)
+        else:
+            self.free_blocks += blocks_for(job.target, self.block_tokens)
+            self._finish(job.index)
+
+    def _finish(self, index: int) -> None:
+        del self.running[index]
+        self._outcomes.finished[index] = self.now
+        self._outcomes.done.append(index)
+
+    # --- who is where ----------------------------------------------------------------------------
+
+    def _queue(self, job: Job) -> None:
+        """Insert by rank; nearly always that is at an end."""
+        waiting, rank = self.waiting, job.rank
+        if not waiting or waiting[-1].rank < rank:
+            waiting.append(job)
+        elif rank < waiting[0].rank:
+            waiting.appendleft(job)
+        else:
+            waiting.insert(bisect(waiting, rank, key=lambda other: other.rank), job)
+
+    def _admit(self, job: Job) -> None:
+        if self.waiting[0] is job:
+            self.waiting.popleft()
+        else:
+            self.waiting.remove(job)
+        self.running[job.index] = job
+        self.free_blocks -= blocks_for(job.target, self.block_tokens)
+        if not job.preemptions:
+            self._outcomes.admitted[job.index] = self.now
+
+    def _preempt(self, job: Job) -> None:
+        index = job.index
+        self.free_blocks += self.held_blocks(job)
+        if (seat := self._batch.seats.get(index)) is not None:
+            job.generated += self._batch.leave(index) - seat.cached
+            self._last_token[index] = self.gaps.stopped(index)
+        else:
+            self.prefilling.remove(job)
+        del self.running[index]
+        job.target, job.computed = job.prompt + job.generated, 0
+        job.preemptions += 1
+        self._outcomes.preemptions[index] += 1
+        self._queue(job)

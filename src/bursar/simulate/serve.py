@@ -1,0 +1,100 @@
+"""Serving on virtual time: a trace, whose requests come when they come, or users who wait."""
+
+from __future__ import annotations
+
+import math
+from heapq import heappop, heappush
+
+import numpy as np
+
+from bursar.errors import Infeasible
+from bursar.policies.batching import BatchPolicy
+from bursar.policies.routing import RoundRobin, Router
+from bursar.price import Price
+from bursar.simulate.replicas import Replicas
+from bursar.simulate.server import Server
+from bursar.simulate.simulation import Simulation
+from bursar.workload.traces import ClosedLoop, Trace, Turn
+
+
+def simulate(
+    trace: Trace,
+    server: Server,
+    policy: BatchPolicy,
+    *,
+    replicas: int = 1,
+    router: Router | None = None,
+    price: Price | None = None,
+) -> Simulation:
+    """Serve a whole trace with `replicas` of a server; the clock starts at its second 0.
+
+    Without a router requests go to the replicas in turn. A request is rejected on arrival when its
+    prompt and answer together need more KV cache than a replica has. Raises `BadInput` without a
+    replica, `Infeasible` when a policy leaves requests waiting for ever.
+    """
+    fleet = Replicas(replicas, server, policy, router or RoundRobin(), price or Price())
+    count = len(trace)
+    priorities = [0] * count if trace.priority is None else trace.priority.tolist()
+    for now, prompt, output, priority in zip(
+        (trace.arrival_s + server.times.seconds_per_request).tolist(),
+        trace.input_tokens.tolist(),
+        trace.output_tokens.tolist(),
+        priorities,
+        strict=True,
+    ):
+        while fleet.next_end() < now:  # at the same time arrivals come first
+            fleet.advance()
+        fleet.submit(prompt, output, priority, now)
+    while fleet.next_end() < math.inf:
+        fleet.advance()
+    fleet.require_done()
+    return Simulation.of(trace, server, fleet)
+
+
+def simulate_users(
+    users: ClosedLoop,
+    server: Server,
+    policy: BatchPolicy,
+    *,
+    replicas: int = 1,
+    router: Router | None = None,
+    price: Price | None = None,
+) -> Simulation:
+    """Serve users each of whom asks again only after an answer; all turns, until the last is done.
+
+    The result's trace is what the users came to ask, in order. Raises as `simulate` does, and
+    `Infeasible` for a turn that does not fit, since its user would wait for ever.
+    """
+    fleet = Replicas(replicas, server, policy, router or RoundRobin(), price or Price())
+    done, delay = fleet.outcomes.done, server.times.seconds_per_request
+    coming = [(turn.arrival_s, turn.user, turn) for turn in users.first()]
+    coming.sort()
+    asked: list[Turn] = []
+    answered = 0
+    while coming or fleet.next_end() < math.inf:
+        if coming and coming[0][0] + delay <= fleet.next_end():
+            turn = heappop(coming)[2]
+            asked.append(turn)
+            if not fleet.submit(turn.input_tokens, turn.output_tokens, 0, turn.arrival_s + delay):
+                raise Infeasible(
+                    f"user {turn.user}'s turn {turn.number} needs "
+                    f"{turn.input_tokens + turn.output_tokens} tokens of KV cache; a replica has "
+                    f"{server.blocks * server.block_tokens}: shorten it or give more memory"
+                )
+            continue
+        fleet.advance()
+        for index in done[answered:]:
+            after = users.after(asked[index], fleet.outcomes.finished[index])
+            if after is not None:
+                heappush(coming, (after.arrival_s, after.user, after))
+        answered = len(done)
+    fleet.require_done()
+    return Simulation.of(_as_trace(asked), server, fleet)
+
+
+def _as_trace(turns: list[Turn]) -> Trace:
+    return Trace(
+        np.array([turn.arrival_s for turn in turns]),
+        np.array([turn.input_tokens for turn in turns]),
+        np.array([turn.output_tokens for turn in turns]),
+    )

@@ -1,0 +1,133 @@
+"""`Simulation`: what came of a trace, by request, over time, and in total."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bursar.simulate.gaps import Gaps
+from bursar.simulate.replicas import Replicas
+from bursar.simulate.series import Floats, Timeline, timeline
+from bursar.simulate.server import Server
+from bursar.usage import Usage
+from bursar.workload.traces import Trace
+
+Ints = NDArray[np.int64]
+Statistics = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """Columns have a row per request of `trace`, in its order; times are in seconds.
+
+    `usage` is that of all replicas from second 0 until the last answer: its seconds are that time,
+    its dollars the rent for it, its joules those of steps and of idling.
+    """
+
+    trace: Trace
+    replica: Ints
+    """Which replica served it; -1: rejected, it can't fit."""
+    admitted_s: Floats
+    """When its prefill first began; NaN when rejected, as are the next two."""
+    first_token_s: Floats
+    finished_s: Floats
+    preemptions: Ints
+    busy_seconds: Floats
+    """(replicas,) time in steps."""
+    timeline: Timeline
+    gaps: Gaps
+    """The times between tokens, of all requests together."""
+    usage: Usage
+
+    @classmethod
+    def of(cls, trace: Trace, server: Server, fleet: Replicas) -> Self:
+        """What came of a trace, when all is done; requests are in the order of their arrival."""
+        outcomes, replicas = fleet.outcomes, fleet.all
+        finished = np.array(outcomes.finished, dtype=np.float64)
+        until = float(np.nanmax(finished)) if np.isfinite(finished).any() else 0.0
+        busy = np.array([one.busy_seconds for one in replicas])
+        gaps = Gaps()
+        for one in replicas:
+            gaps.include(one.gaps)
+            one.close(until)
+        idle_watts, rent = server.times.idle_watts, server.usd_per_second
+        served = np.isfinite(finished)
+        usage = Usage(
+            tokens_in=float(trace.input_tokens[served].sum()),
+            tokens_out=float(trace.output_tokens[served].sum()),
+            seconds=until,
+            joules=None
+            if idle_watts is None
+            else sum(one.busy_joules for one in replicas)
+            + idle_watts * float(np.sum(until - busy)),
+            usd=None if rent is None else rent * until * len(replicas),
+            tool_calls=0.0,
+        )
+        return cls(
+            trace=trace,
+            replica=np.array(outcomes.replica, dtype=np.int64),
+            admitted_s=np.array(outcomes.admitted, dtype=np.float64),
+            first_token_s=np.array(outcomes.first_token, dtype=np.float64),
+            finished_s=finished,
+            preemptions=np.array(outcomes.preemptions, dtype=np.int64),
+            busy_seconds=busy,
+            timeline=timeline(
+                [one.series for one in replicas], until, powered=idle_watts is not None
+            ),
+            gaps=gaps,
+            usage=usage,
+        )
+
+    @property
+    def served(self) -> NDArray[np.bool_]:
+        """(n,) whether a request was answered."""
+        return self.replica >= 0
+
+    @property
+    def ttft_s(self) -> Floats:
+        """(n,) time to the first token."""
+        return self.first_token_s - self.trace.arrival_s
+
+    @property
+    def e2e_s(self) -> Floats:
+        """(n,) time to the last token."""
+        return self.finished_s - self.trace.arrival_s
+
+    @property
+    def tpot_s(self) -> Floats:
+        """(n,) mean time between tokens; NaN for answers of one token."""
+        later = np.maximum(self.trace.output_tokens - 1.0, 0.0)
+        later[later == 0] = np.nan
+        return np.asarray((self.finished_s - self.first_token_s) / later)
+
+    def attainment(self, *, ttft_s: float | None = None, tpot_s: float | None = None) -> float:
+        """Share of all requests served within both goals (seconds; None is no goal)."""
+        good = self.served
+        if ttft_s is not None:
+            good = good & (self.ttft_s <= ttft_s)
+        if tpot_s is not None:
+            good = good & ~(self.tpot_s > tpot_s)  # one token has no time between tokens
+        return float(np.mean(good))
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, latencies in seconds (mean, p50, p90, p99; None without a request), usage."""
+        return {
+            "requests": len(self.trace),
+            "completed": int(self.served.sum()),
+            "preemptions": int(self.preemptions.sum()),
+            "ttft_s": _statistics(self.ttft_s),
+            "tpot_s": _statistics(self.tpot_s),
+            "e2e_s": _statistics(self.e2e_s),
+            "usage": self.usage.to_dict(),
+        }
+
+
+def _statistics(seconds: Floats) -> Statistics:
+    known = seconds[np.isfinite(seconds)]
+    if not len(known):
+        return {"mean": None, "p50": None, "p90": None, "p99": None}
+    p50, p90, p99 = (float(x) for x in np.quantile(known, (0.5, 0.9, 0.99)))
+    return {"mean": float(np.mean(known)), "p50": p50, "p90": p90, "p99": p99}
