@@ -29,7 +29,8 @@ def solve_tables(record: SolveRecord) -> list[Table]:
     for b in record.baselines:
         interval = _interval(b.low, b.high)
         spend = format_amount(record.resource, b.spent)
-        table.add_row(b.strategy, share(b.accuracy), interval, spend, UNKNOWN)
+        right = f"{count(round(b.accuracy * asked))} of {asked}"
+        table.add_row(b.strategy, share(b.accuracy), interval, spend, right)
     table.caption = f"last price: {price(record.price.get(record.resource), record.resource)}"
     return [table, receipt_table(record)]
 
