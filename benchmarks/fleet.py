@@ -25,7 +25,6 @@ from scipy import optimize, sparse
 
 from bursar.allocate.fleet import Demand, cheapest_fleet
 from bursar.catalog import device, model
-from bursar.errors import Infeasible
 from bursar.fleet import Goal
 from bursar.fleet.plan import Request, plan_fleet
 from bursar.policies.batching import SarathiServe
@@ -100,20 +99,13 @@ def workload(seed: int, requests: int = 1500) -> Trace:
 def against_single(count: int) -> list[dict[str, Any]]:
     """Dollars an hour of the mix and of the best single type, and what the simulator confirms."""
     out = []
-    goal, spec = Goal(2.0, 0.06), model("llama-3.1-8b")
+    asked = Request(model("llama-3.1-8b"), tuple(map(device, FEW)), Goal(2.0, 0.06))
     for seed in track(range(count), "workloads", console=Console(stderr=True)):
-        trace = workload(seed)
-        mix = plan_fleet(Request(spec, tuple(map(device, FEW)), goal), trace, SarathiServe())
-        alone = {}
-        for name in FEW:
-            try:
-                one = plan_fleet(Request(spec, (device(name),), goal), trace, SarathiServe())
-                alone[name] = one.usd_per_hour
-            except Infeasible:
-                continue
+        plans = plan_fleet(asked, workload(seed), SarathiServe())
         out.append({
-            "seed": seed, "usd_per_hour": mix.usd_per_hour, "best_single": min(alone.values()),
-            "types": len(mix.instances), "attainment": mix.attainment,
+            "seed": seed, "usd_per_hour": plans.best.usd_per_hour,
+            "best_single": min(plan.usd_per_hour for plan in plans.alone.values()),
+            "types": len(plans.best.instances), "attainment": plans.best.attainment,
         })  # fmt: skip
     return out
 

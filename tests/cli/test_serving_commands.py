@@ -1,5 +1,6 @@
 """`bursar simulate` and `bursar plan`: what they print, their JSON, and what they refuse."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,86 @@ def test_plan_for_a_budget_stays_within_it() -> None:
     assert found["requests_per_second"] > 0
 
 
+PLAN = ("plan", *ON, "--devices", "l4", "--tpot", "60 ms")
+SIMULATE = ("simulate", *ON, "--device", "l4")
+
+
+@pytest.mark.parametrize("command", [SIMULATE, PLAN])
+def test_the_run_folder_draws_the_report_again(command: tuple[str, ...]) -> None:
+    ran = bursar(*command, "--runs", "kept", "--json")
+    folder = Path(ran.document["run_dir"])
+    assert folder.parent == Path("kept")
+    assert {p.name for p in folder.iterdir()} == {"run.json", "report.html"}
+    assert f"report: {folder / 'report.html'}" in ran.err
+    page = (folder / "report.html").read_text("utf-8")
+    (folder / "report.html").unlink()
+    assert bursar("report", str(folder)).code == 0
+    assert (folder / "report.html").read_text("utf-8") == page
+    kept = json.loads((folder / "run.json").read_text("utf-8"))
+    assert kept.items() >= {k: v for k, v in ran.document.items() if k != "run_dir"}.items()
+
+
+def test_the_record_of_a_simulation_agrees_with_itself() -> None:
+    folder = bursar(*SIMULATE, "--replicas", "2", "--json").document["run_dir"]
+    kept = json.loads((Path(folder) / "run.json").read_text("utf-8"))
+    line, curve = kept["timeline"], kept["distributions"]["ttft_s"]
+    assert curve["seconds"] == sorted(curve["seconds"])
+    assert curve["shares"][-1] == 1
+    at = min(s for s, share in zip(curve["seconds"], curve["shares"], strict=True) if share >= 0.9)
+    assert at == pytest.approx(kept["ttft_s"]["p90"], rel=0.05)
+    assert 0 < max(line["blocks"]) <= kept["capacity_blocks"]
+    last = line["until_seconds"] - (len(line["watts"]) - 1) * line["width_seconds"]
+    joules = sum(line["watts"][:-1]) * line["width_seconds"] + line["watts"][-1] * last
+    assert joules == pytest.approx(kept["usage"]["joules"], rel=0.01)
+    each = kept["joules_per_request"] * kept["completed"]
+    assert each == pytest.approx(kept["usage"]["joules"])
+
+
+def test_the_plan_costs_by_request_what_it_costs_by_hour() -> None:
+    found = bursar(*PLAN, "--json").document
+    an_hour = found["usd_per_1k_requests"] * found["requests_per_second"] * 3.6
+    assert an_hour == pytest.approx(found["usd_per_hour"])
+
+
+@pytest.mark.parametrize("command", [SIMULATE, PLAN])
+def test_a_folder_that_cannot_be_made(command: tuple[str, ...]) -> None:
+    ran = bursar(*command, "--runs", "trace.csv/runs")
+    assert ran.code == 2
+    assert len(ran.errors) == 1
+    assert "can't be made" in ran.err
+    assert "--runs" in ran.err
+
+
+@pytest.mark.parametrize("name", ["run.json.part", "report.html.part"])
+@pytest.mark.parametrize("command", [SIMULATE, PLAN])
+def test_a_disk_that_is_full_leaves_no_half_file(
+    command: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text = Path.write_text
+
+    def full(path: Path, text: str, **options: str) -> int:
+        if path.name == name:
+            write_text(path, text[:100], **options)
+            raise OSError(28, "No space left on device")
+        return write_text(path, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    ran = bursar(*command, "--runs", "runs")
+    assert ran.code == 2
+    assert "No space left on device" in ran.err
+    left = [p.name for p in Path("runs").rglob("*") if p.is_file()] if Path("runs").exists() else []
+    assert left == ([] if name == "run.json.part" else ["run.json"])
+    for folder in Path().glob("runs/*"):
+        json.loads((folder / "run.json").read_text("utf-8"))
+
+
+def test_what_is_refused_leaves_no_folder() -> None:
+    assert bursar("simulate", "--model", "llama-3.1-70b", *ON[2:], "--device", "l4").code == 1
+    assert bursar("plan", *ON, "--devices", "l4", "--tpot", "0.01 ms").code == 1
+    assert bursar("simulate", *ON[:2], "--trace", "none.csv", "--device", "l4").code == 2
+    assert not Path("runs").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -87,6 +168,7 @@ def test_plan_for_a_budget_stays_within_it() -> None:
         (("plan", *ON, "--budget", "20 USD"), 2, "dollars an hour"),
         (("plan", *ON, "--budget", "0.01 USD/h", "--devices", "l4"), 1, "smallest costs"),
         (("plan", *ON, "--devices", "rtx-4090"), 2, "no rental price"),
+        (("plan", *ON, "--policy", "magic"), 2, "unknown policy 'magic'"),
         (("plan", *ON, "--attainment", "99"), 2, "--attainment is 99"),
     ],
 )

@@ -44,8 +44,20 @@ def test_leaving_out_the_dominated_changes_no_fleet() -> None:
         assert usd[0] == pytest.approx(usd[1])
 
 
-def test_a_device_without_a_price_needs_one() -> None:
+def test_a_device_without_a_price_is_refused() -> None:
     places = deployments(model("llama-3.1-8b"), [device("rtx-4090")])
     with pytest.raises(BadInput, match="rtx-4090 has no rental price"):
         candidates(places, *SIZES, GOAL)
-    assert candidates(places, *SIZES, GOAL, usd_per_hour=0.4)
+
+
+def test_rare_sizes_that_nothing_serves_in_time_are_carried_if_so_few_may_miss() -> None:
+    places = deployments(model("llama-3.1-8b"), [device("l4")])
+    long = np.append(SIZES[0], 60_000), np.append(SIZES[1], 100)
+    strict = candidates(places, *long, GOAL)
+    assert all(c.capacity.requests_per_second[3] == 0 for c in strict)
+    rate = np.array([1.0, 1.0, 1.0, 0.01])
+    few = candidates(places, *long, GOAL, requests_per_second=rate, may_miss=0.005)
+    assert any(c.capacity.requests_per_second[3] > 0 for c in few)
+    rate[3] = 0.1
+    many = candidates(places, *long, GOAL, requests_per_second=rate, may_miss=0.005)
+    assert all(c.capacity.requests_per_second[3] == 0 for c in many)

@@ -40,7 +40,7 @@ def read(text: str) -> Balance:
     return parsed
 
 
-@pytest.fixture(params=["solve_data", "compare_data"])
+@pytest.fixture(params=["solve_data", "compare_data", "simulate_data", "plan_data"])
 def data(request: pytest.FixtureRequest) -> dict[str, Any]:
     found: dict[str, Any] = request.getfixturevalue(request.param)
     return found

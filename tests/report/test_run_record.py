@@ -16,14 +16,18 @@ from bursar.report.record import (
     parse_record,
     receipt_record,
 )
+from bursar.report.serving_record import PlanRecord, SimulateRecord
 from bursar.usage import Usage
 
 
-def test_both_kinds_are_told_apart(
-    solve_data: dict[str, Any], compare_data: dict[str, Any]
-) -> None:
-    assert isinstance(parse_record(solve_data), SolveRecord)
-    assert isinstance(parse_record(compare_data), CompareRecord)
+def test_kinds_are_told_apart(request: pytest.FixtureRequest) -> None:
+    for name, kind in (
+        ("solve_data", SolveRecord),
+        ("compare_data", CompareRecord),
+        ("simulate_data", SimulateRecord),
+        ("plan_data", PlanRecord),
+    ):
+        assert type(parse_record(request.getfixturevalue(name))) is kind
 
 
 def test_a_record_survives_its_file(solve_data: dict[str, Any], tmp_path: Path) -> None:
@@ -52,6 +56,25 @@ def test_a_wrong_value_is_named(
 ) -> None:
     with pytest.raises(BadInput, match=said):
         parse_record({**solve_data, **change})
+
+
+@pytest.mark.parametrize(
+    ("data", "change", "said"),
+    [
+        ("simulate_data", {"slo_attainment": 2}, "slo_attainment"),
+        ("simulate_data", {"distributions": {"e2e_s": {"seconds": [1], "shares": []}}}, "shares"),
+        ("simulate_data", {"timeline": {"width_seconds": 1, "until_seconds": 1, "watts": None,
+                                        "waiting": [1, 2], "running": [1], "blocks": [1]}},
+         "not equally long"),
+        ("plan_data", {"fleet": []}, "not equally long"),
+        ("plan_data", {"probability": None}, "probability"),
+    ],
+)  # fmt: skip
+def test_a_wrong_serving_value_is_named(
+    request: pytest.FixtureRequest, data: str, change: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        parse_record({**request.getfixturevalue(data), **change})
 
 
 @pytest.mark.parametrize("text", ["", '{"kind": "solve", "comm', "[]", '{"kind": "solve"}'])

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bursar.catalog import device as catalog_device
 from bursar.catalog import model as catalog_model
-from bursar.cli.screen import AsJson, bar, emit, plain_table, screen, split
+from bursar.cli.screen import AsJson, bar, command, emit, plain_table, screen, split
+from bursar.cli.spend import RUNS, Runs, say_where
 from bursar.errors import BadInput
 from bursar.fleet import Goal
 from bursar.fleet.plan import Request
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
-from bursar.run.planning import USUAL_DEVICES, Planning, parse_rent
-from bursar.run.simulating import Serving, parse_seconds
+from bursar.report.format import fleet_words
+from bursar.report.serving_record import FleetRow, PlanRecord, SimulateRecord
+from bursar.run.folder import fresh_dir
+from bursar.run.planning import USUAL_DEVICES, parse_rent, run_plan
+from bursar.run.simulating import Serving, parse_seconds, run_simulate
 from bursar.units import RESOURCES, format_amount
-from bursar.workload.traces import read_trace
 
 LATENCIES = {
     "ttft_s": "to the first token",
@@ -42,30 +45,35 @@ def simulate(
     speed: Annotated[float, typer.Option(help="play the trace so many times as fast")] = 1.0,
     ttft: Annotated[str | None, typer.Option(help='goal to the first token, "2 s"')] = None,
     tpot: Annotated[str | None, typer.Option(help='goal between tokens, "60 ms"')] = None,
+    runs: Runs = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """What a trace of requests would meet: latencies, energy and rent, without a GPU."""
     serving = Serving(model, device, tp, pp, dp, dtype, kv_dtype, replicas, policy, router)
     goal = Goal(parse_seconds(ttft, "--ttft"), parse_seconds(tpot, "--tpot"))
-    _, record = serving.run(trace, speed, goal)
+    folder = fresh_dir(runs, f"simulate-{trace.stem}-{device}")
+    record = run_simulate(serving, trace, speed, goal, out=folder, command=command())
     heads = ["seconds", "mean", "p50", "p90", "p99"]
     lines = [
-        [says, *(_seconds(record[name][p]) for p in heads[1:])] for name, says in LATENCIES.items()
+        [says, *(_seconds(getattr(getattr(record, name), p)) for p in heads[1:])]
+        for name, says in LATENCIES.items()
     ]
     show = screen(as_json)
     show.print(plain_table(_title(record), heads, lines))
-    used = [f"{format_amount(r, x)}" for r in RESOURCES if (x := record["usage"][r]) is not None]
-    show.print(f"{record['devices']} devices used {', '.join(used)}", soft_wrap=True)
+    used = [f"{format_amount(r, x)}" for r in RESOURCES if (x := record.usage[r]) is not None]
+    show.print(f"{record.devices} devices used {', '.join(used)}", soft_wrap=True)
+    say_where(folder, as_json)
     if as_json:
-        emit(record)
+        found = record.model_dump(mode="json", exclude={"distributions", "timeline"})
+        emit(found | {"run_dir": str(folder)})
 
 
-def _title(record: dict[str, Any]) -> str:
-    says = f"{record['completed']:,} of {record['requests']:,} requests served"
-    if record["slo_attainment"] is not None:
-        says += f", {record['slo_attainment']:.1%} within the goal"
-    if record["preemptions"]:
-        says += f", {record['preemptions']:,} preemptions"
+def _title(record: SimulateRecord) -> str:
+    says = f"{record.completed:,} of {record.requests:,} requests served"
+    if record.slo_attainment is not None:
+        says += f", {record.slo_attainment:.1%} within the goal"
+    if record.preemptions:
+        says += f", {record.preemptions:,} preemptions"
     return says
 
 
@@ -84,6 +92,7 @@ def plan(
     policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
     budget: Annotated[str | None, typer.Option(help='most rent, "20 USD/h"')] = None,
     speed: Annotated[float, typer.Option(help="plan for so many times the trace's rate")] = 1.0,
+    runs: Runs = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """The cheapest fleet that serves a trace within a goal, or the best one for a budget."""
@@ -96,50 +105,55 @@ def plan(
         attainment,
         tuple(split(dtypes)),
     )
-    asked = Planning(request, read_trace(trace).sped_up(speed), policy, parse_rent(budget))
-    show = screen(as_json)
+    folder, rent = fresh_dir(runs, f"plan-{trace.stem}-{request.model.name}"), parse_rent(budget)
     with bar("planning") as advance:
-        record = asked.run(advance)
-    heads = ["fleet", "USD/h", "requests/s", "within goal", "p99 first", "p99 between", "J/request"]
-    rows = [record, *sorted(record["frontier"], key=lambda row: float(row["usd_per_hour"]))]
+        record = run_plan(
+            request,
+            trace,
+            speed,
+            policy=policy,
+            usd_per_hour=rent,
+            out=folder,
+            command=command(),
+            on_progress=advance,
+        )
+    show = screen(as_json)
+    heads = ["fleet", "USD/h", "req/s", "in goal", "TTFT p99", "TPOT p99"]  # 80 columns
+    rows = [record, *sorted(record.frontier, key=lambda row: row.usd_per_hour)]
     show.print(
         plain_table("the plan, and the best of each device alone", heads, [*map(_line, rows)])
     )
     show.print(_certificate(record), soft_wrap=True)
-    for line in record["commands"]["vllm"]:
+    for line in record.commands.vllm:
         show.print(line, soft_wrap=True, highlight=False)
+    say_where(folder, as_json)
     if as_json:
-        emit(record)
+        emit(record.model_dump(mode="json") | {"run_dir": str(folder)})
 
 
-def _line(row: dict[str, Any]) -> list[str]:
-    joules = row["joules_per_request"]
+def _line(row: FleetRow) -> list[str]:
     return [
-        " + ".join(
-            f"{p['replicas']} x {p['device']}"
-            + (f" tp{p['tp']}" if p["tp"] > 1 else "")
-            + f" {p['dtype']}"
-            for p in row["fleet"]
-        ),
-        f"{row['usd_per_hour']:.2f}",
-        f"{row['requests_per_second']:.2f}",
-        f"{row['slo_attainment']:.1%}",
-        _seconds(row["ttft_p99_s"]),
-        _seconds(row["tpot_p99_s"]),
-        "-" if joules is None else f"{joules:.0f}",
+        fleet_words(row.fleet),
+        f"{row.usd_per_hour:.2f}",
+        f"{row.requests_per_second:.2f}",
+        f"{row.slo_attainment:.1%}",
+        _seconds(row.ttft_p99_s),
+        _seconds(row.tpot_p99_s),
     ]
 
 
-def _certificate(record: dict[str, Any]) -> str:
+def _certificate(record: PlanRecord) -> str:
     """What is proven, how sure it is, and what to measure."""
-    says = [f"Within {record['gap']:.2%} of the cheapest mix that the cost model allows."]
-    if record["price"]:
-        says.append(f"One more dollar an hour would carry {record['price']:.2f} requests a second.")
+    best = "the cheapest" if record.budget_usd_per_hour is None else "the most traffic of any"
+    says = [f"Within {record.gap:.2%} of {best} mix that the cost model allows."]
+    if record.price:
+        says.append(f"One more dollar an hour would carry {record.price:.2f} requests a second.")
     says.append(
-        f"Chance that the goal is met, by the error of predictions: {record['probability']:.0%}."
+        f"Chance that the goal is met, by the error of predictions: {record.probability:.0%}."
     )
-    if worth := record["worth_measuring"]:
-        first = max(worth, key=lambda name: worth[name])
+    worth = record.worth_measuring
+    first = max(worth, key=lambda name: worth[name])
+    if worth[first] >= 0.005:
         says.append(f"Measuring {first} would save {worth[first]:.2f} USD/h on average.")
-    says += [f"Not possible on {why}." for why in record["binding"]]
+    says += [f"Not possible on {why}." for why in record.binding]
     return " ".join(says)

@@ -112,7 +112,7 @@ def solve(
     show_on = screen(as_json)
     for table in solve_tables(record):
         show_on.print(table)
-    _say_where(folder, as_json)
+    say_where(folder, as_json)
     if as_json:
         emit(run.summary(record, folder))
     if failure:
@@ -168,7 +168,7 @@ def compare(
     show_on = screen(as_json)
     for table in compare_tables(record):
         show_on.print(table)
-    _say_where(folder, as_json)
+    say_where(folder, as_json)
     if as_json:
         emit({"rows": [r.model_dump() for r in record.rows], "run_dir": str(folder)})
 
@@ -254,5 +254,6 @@ def _hosted(key_file: Path | None, usd_per_mtok: str) -> dict[str, Any]:
     return given
 
 
-def _say_where(folder: Path, as_json: bool) -> None:
+def say_where(folder: Path, as_json: bool) -> None:
+    """Where the report of a run is."""
     screen(as_json).print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)

@@ -1,7 +1,7 @@
 """Which instances are worth considering: deployments of a model, without dominated ones."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,12 @@ class Candidate:
     deployment: Deployment
     usd_per_hour: float
     capacity: Capacity
+
+    @property
+    def name(self) -> str:
+        """Tells it from all other candidates for the same model."""
+        p = self.deployment
+        return f"{p.device.name} tp{p.tp} pp{p.pp} dp{p.dp} {p.dtype} {p.kv_dtype}"
 
 
 def deployments(
@@ -57,31 +63,50 @@ def candidates(
     tokens_out: ArrayLike,
     goal: Goal,
     *,
-    usd_per_hour: float | None = None,
+    requests_per_second: ArrayLike | None = None,
+    may_miss: float = 0.0,
 ) -> list[Candidate]:
     """Those of `places` that carry something, without the dominated ones, cheapest first.
 
-    An instance is dominated when as many of another as its price pays for carry at least as much of
-    every size. `usd_per_hour` is a device's price where the catalogue has none. Raises `BadInput`
-    for a device without any price.
+    Sizes for which no place meets the goal are carried without it, as long as they are together at
+    most a share `may_miss` of `requests_per_second` (sizes,). Raises `BadInput` for a device
+    without a rental price.
     """
-    kept: list[Candidate] = []
+    offers = []
     for place in places:
-        price = place.device.usd_per_hour or usd_per_hour
+        price = place.device.usd_per_hour
         if price is None:
             raise BadInput(
-                f"{place.device.name} has no rental price in the catalogue: name one, or leave "
-                "the device out"
+                f"{place.device.name} has no rental price in the catalogue: leave it out"
             )
         carried = capacity(place, tokens_in, tokens_out, goal)
-        if carried.requests_per_second.any():
-            kept.append(Candidate(place, price * place.devices, carried))
-    kept.sort(key=lambda c: (c.usd_per_hour, -float(c.capacity.requests_per_second.sum())))
+        offers.append(Candidate(place, price * place.devices, carried))
+    if offers and requests_per_second is not None:
+        rates = np.stack([c.capacity.requests_per_second for c in offers])
+        hopeless = ~np.any(rates > 0, axis=0)
+        share = np.asarray(requests_per_second) / np.sum(requests_per_second)
+        if hopeless.any() and share[hopeless].sum() <= may_miss:
+            offers = [_without_goal(c, hopeless, tokens_in, tokens_out) for c in offers]
+    return undominated(c for c in offers if c.capacity.requests_per_second.any())
+
+
+def undominated(offers: Iterable[Candidate]) -> list[Candidate]:
+    """Those of which as many as the price of another pays for don't carry as much of every size."""
     front: list[Candidate] = []
-    for one in kept:
+    for one in sorted(
+        offers, key=lambda c: (c.usd_per_hour, -float(c.capacity.requests_per_second.sum()))
+    ):
         if not any(_dominates(other, one) for other in front):
             front.append(one)
     return front
+
+
+def _without_goal(
+    one: Candidate, which: NDArray[np.bool_], tokens_in: ArrayLike, tokens_out: ArrayLike
+) -> Candidate:
+    free = capacity(one.deployment, tokens_in, tokens_out, Goal()).requests_per_second
+    rate = np.where(which, free, one.capacity.requests_per_second)
+    return replace(one, capacity=replace(one.capacity, requests_per_second=rate))
 
 
 def loads(found: Sequence[Candidate], requests_per_second: ArrayLike) -> NDArray[np.float64]:

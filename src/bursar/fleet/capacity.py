@@ -5,6 +5,8 @@ request takes ttft + (out - 1) tpot, so that by Little's law batch / that many l
 More in flight is more throughput until a goal or the memory binds.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +36,10 @@ class Goal:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadInput(f"{name} = {value}: a goal must be above zero, or left out")
+
+    def part(self, share: float) -> Goal:
+        """A goal of `share` of the times."""
+        return Goal(*(None if x is None else share * x for x in (self.ttft_s, self.tpot_s)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

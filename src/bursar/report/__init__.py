@@ -12,11 +12,14 @@ from bursar.report.record import (
     parse_record,
     receipt_record,
 )
+from bursar.report.serving_record import PlanRecord, SimulateRecord
 from bursar.report.tables import compare_tables, receipt_table, solve_tables
 
 __all__ = [
     "CompareRecord",
+    "PlanRecord",
     "Record",
+    "SimulateRecord",
     "SolveRecord",
     "compare_tables",
     "load_record",

@@ -1,9 +1,10 @@
 """Numbers as people read them. Unknown is an en dash, never 0."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from bursar.report.record import ReceiptLine
+from bursar.report.serving_record import Instances
 from bursar.units import format_amount
 
 UNKNOWN = "–"
@@ -34,6 +35,33 @@ def dollars(value: float | None) -> str:
     if value is None:
         return UNKNOWN
     return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
+
+
+def duration(seconds: float | None) -> str:
+    """0.0257 -> "25.7 ms", 2.3 -> "2.3 s", 5400 -> "90 min"."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.3g} ms"
+    factor, name = time_unit(seconds)
+    return f"{seconds / factor:.4g} {name}" if name != "s" else f"{seconds:.3g} s"
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """The unit in which such a time is shown, and its seconds: (60, "min")."""
+    return (1.0, "s") if seconds < 600 else (60.0, "min") if seconds < 10800 else (3600.0, "h")
+
+
+def fleet_words(fleet: Sequence[Instances]) -> str:
+    """Such as "2 x l4 tp2 fp8 + 1 x l40s bf16"."""
+    shown = ((f"{part.replicas} x {part.device}", *_degrees(part), part.dtype) for part in fleet)
+    return " + ".join(" ".join(words) for words in shown)
+
+
+def _degrees(part: Instances) -> Iterator[str]:
+    for name, degree in (("tp", part.tp), ("pp", part.pp), ("dp", part.dp)):
+        if degree > 1:
+            yield f"{name}{degree}"
 
 
 def amounts(values: Mapping[str, float | None]) -> str:

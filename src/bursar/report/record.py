@@ -1,4 +1,6 @@
-"""The run record: what `solve` and `compare` leave in ``run.json``, and all that a report reads.
+"""The run record: what a command leaves in ``run.json``, and all that a report reads.
+
+`solve` and `compare` are here, `simulate` and `plan` in `serving_record`.
 
 Amounts are in the unit of their resource (`bursar.units`); unknown is null, never 0. Keys that a
 newer version adds are ignored.
@@ -8,23 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from bursar.budget import Line
 from bursar.errors import BadInput
 from bursar.receipt import Receipt
-
-Amounts = dict[str, float | None]
-"""Resource -> amount; `tokens` is input and output together."""
-Share = Annotated[float, Field(ge=0, le=1)]
-Amount = Annotated[float, Field(ge=0)]
+from bursar.report.parts import Amount, Amounts, Part, Run, Share
+from bursar.report.serving_record import PlanRecord, SimulateRecord
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class QuestionLine(_Part):
+class QuestionLine(Part):
     """One question: what was answered, whether it is right, and what it took."""
 
     id: str
@@ -46,7 +41,7 @@ class QuestionLine(_Part):
         return self.usd if resource == "usd" else self.tokens
 
 
-class Round(_Part):
+class Round(Part):
     """The state after one round of spending."""
 
     round: int
@@ -61,7 +56,7 @@ class Round(_Part):
     answered: int | None = None
 
 
-class Baseline(_Part):
+class Baseline(Part):
     """What another strategy got out of `spent` units of `resource` on the same questions."""
 
     strategy: str
@@ -71,7 +66,7 @@ class Baseline(_Part):
     high: Share | None = None
 
 
-class ReceiptLine(_Part):
+class ReceiptLine(Part):
     """One account of the receipt."""
 
     account: str
@@ -86,22 +81,18 @@ class ReceiptLine(_Part):
     """In the record's `resource`, after it."""
 
 
-class ReceiptRecord(_Part):
+class ReceiptRecord(Part):
     """The receipt: the lines add up to `spent`, and `spent` is within `limit`."""
 
-    limit: Amounts = {}
-    spent: Amounts = {}
+    limit: Amounts = Field(default_factory=dict)
+    spent: Amounts = Field(default_factory=dict)
     lines: tuple[ReceiptLine, ...] = ()
 
 
-class SolveRecord(_Part):
+class SolveRecord(Run):
     """One run of `bursar solve`."""
 
     kind: Literal["solve"]
-    command: str
-    version: str
-    started: str
-    """ISO 8601, with the offset from UTC."""
     seed: int
     strategy: str
     model: str
@@ -110,8 +101,8 @@ class SolveRecord(_Part):
     """The limited resource that the charts are drawn over."""
     limit: Amounts
     spent: Amounts
-    predicted: Amounts = {}
-    price: Amounts = {}
+    predicted: Amounts = Field(default_factory=dict)
+    price: Amounts = Field(default_factory=dict)
     """Right answers per unit of each limited resource, at the end."""
     answered: int
     correct: int | None = None
@@ -123,10 +114,9 @@ class SolveRecord(_Part):
     rounds: tuple[Round, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     receipt: ReceiptRecord = ReceiptRecord()
-    settings: dict[str, str | int | float | bool | None] = {}
 
 
-class CompareRow(_Part):
+class CompareRow(Part):
     """One strategy at one budget: mean accuracy over `seeds`, with its confidence interval."""
 
     task: str
@@ -140,19 +130,15 @@ class CompareRow(_Part):
     seeds: int
 
 
-class CompareRecord(_Part):
+class CompareRecord(Run):
     """One run of `bursar compare`: strategies at equal budgets, on the same questions."""
 
     kind: Literal["compare"]
-    command: str
-    version: str
-    started: str
     resource: str
     """What `budget` and `spent` are amounts of."""
     interval: str = "95 % confidence interval"
     """What `low` and `high` bound."""
     rows: tuple[CompareRow, ...]
-    settings: dict[str, str | int | float | bool | None] = {}
 
     def panels(self) -> dict[tuple[str, str], list[CompareRow]]:
         """The rows of each (task, model), in order: what is drawn and tabled together."""
@@ -162,7 +148,7 @@ class CompareRecord(_Part):
         return panels
 
 
-Record = SolveRecord | CompareRecord
+Record = SolveRecord | CompareRecord | SimulateRecord | PlanRecord
 _RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
 
 
@@ -208,7 +194,9 @@ def load_record(path: Path) -> Record:
         said = f"can't read {file}: {error.strerror}"
         raise BadInput(f"{said}; give a run folder or its run.json") from None
     except ValidationError as error:
-        raise BadInput(f"{file}: {_said(error)}; write it again with bursar solve") from None
+        raise BadInput(
+            f"{file}: {_said(error)}; write it again with the command that made it"
+        ) from None
 
 
 def _said(error: ValidationError) -> str:

@@ -130,6 +130,22 @@ class Chart:
             f'<text x="{px + gap:.1f}" y="{TOP + 12}" text-anchor="{anchor}">{escape(text)}</text>'
         )
 
+    def level(self, y: float, text: str) -> None:
+        """A horizontal line across the chart with a word above its right end."""
+        _, py = self.at((self.x.low, y))
+        self.drawn.append(
+            f'<path class="limit" d="M{LEFT} {py:.1f}H{WIDTH - RIGHT}"/>'
+            f'<text x="{WIDTH - RIGHT}" y="{py - 5:.1f}" text-anchor="end">{escape(text)}</text>'
+        )
+
+    def slot(self, start: float, end: float, tip: str) -> None:
+        """A stretch of the horizontal axis that says `tip`, as a mark does."""
+        (left, _), (right, _) = self.at((start, self.y.low)), self.at((end, self.y.low))
+        self.drawn.append(
+            f'<rect class="slot" x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" '
+            f'height="{HEIGHT - TOP - BOTTOM}" data-tip="{escape(tip)}"/>'
+        )
+
     def svg(self, name: str, says: str) -> str:
         """The drawing; `says` is what a screen reader is told."""
         return (

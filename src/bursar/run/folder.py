@@ -9,15 +9,19 @@ from pathlib import Path
 
 from bursar.errors import BadInput
 from bursar.report.html import write_page
-from bursar.report.record import CompareRecord, SolveRecord
+from bursar.report.record import Record
 from bursar.run.job import Job
 
 
 def run_dir(root: Path, job: Job, kind: str = "solve") -> Path:
     """A fresh folder's name for a run: by time, what was asked, and the seed."""
     what = "-".join(Path(s).stem for s in job.sources)[:60]
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    first = root / f"{stamp}-{kind}-{what}-{job.seed}"
+    return fresh_dir(root, f"{kind}-{what}-{job.seed}")
+
+
+def fresh_dir(root: Path, what: str) -> Path:
+    """A folder's name in `root` that no other has: by time, and what was asked."""
+    first = root / f"{time.strftime('%Y%m%d-%H%M%S')}-{what}"
     folder, i = first, 1
     while folder.exists():
         folder, i = first.with_name(f"{first.name}-{i}"), i + 1
@@ -46,7 +50,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise
 
 
-def write(record: SolveRecord | CompareRecord, out: Path) -> Path:
+def write(record: Record, out: Path) -> Path:
     """Leave the record in `out`/run.json, whole or not at all, and its report; the report's path.
 
     Raises `BadInput` when it can't be written.

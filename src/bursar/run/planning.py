@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bursar.errors import BadInput, Infeasible
+from bursar.errors import BadInput
 from bursar.fleet.commands import kubernetes, manifests, sglang_serve, vllm_serve
 from bursar.fleet.confidence import chance, log_spread, slower, worth_measuring
 from bursar.fleet.mix import MixResult
-from bursar.fleet.plan import FleetPlan, Request, plan_fleet
+from bursar.fleet.plan import Request, plan_fleet
+from bursar.fleet.search import FleetPlan
 from bursar.policies.batching import BATCHING
+from bursar.report.serving_record import GoalRecord, PlanRecord
+from bursar.run.folder import new_folder, write
+from bursar.run.simulating import require_known
 from bursar.units import parse_amounts
-from bursar.workload.traces import Trace
+from bursar.version import __version__
+from bursar.workload.traces import Trace, read_trace
 
 USUAL_DEVICES = (
     *("l4", "l40s", "a10g", "a100-sxm-80gb"),
@@ -24,30 +31,71 @@ USUAL_DEVICES = (
 """Data-centre devices with a rental price in the catalogue."""
 
 
+def run_plan(
+    request: Request,
+    path: Path,
+    speed: float,
+    *,
+    policy: str,
+    usd_per_hour: float | None,
+    out: Path,
+    on_progress: Callable[[float, str], None],
+    command: str = "",
+) -> PlanRecord:
+    """Plan for the trace in a file, `speed` times as fast; record and report are also in `out`.
+
+    `on_progress` is told the share done, and what is next in a word. Raises `BadInput` for what
+    can't be read, `Infeasible` when there is no plan; then nothing is left in `out`.
+    """
+    started, goal = datetime.now(UTC), request.goal
+    require_known("policy", policy, BATCHING)
+    with new_folder(out):
+        trace = read_trace(path).sped_up(speed)
+        planning = _Planning(request, trace, policy, usd_per_hour)
+        record = PlanRecord(
+            kind="plan",
+            command=command,
+            version=__version__,
+            started=started.isoformat(timespec="seconds"),
+            model=request.model.name,
+            trace=path.name,
+            goal=GoalRecord(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s),
+            attainment=request.attainment,
+            budget_usd_per_hour=usd_per_hour,
+            settings={
+                "trace": str(path),
+                "speed": speed,
+                "devices": ", ".join(one.name for one in request.devices),
+                "dtypes": ", ".join(request.dtypes),
+                "policy": policy,
+            },
+            **planning.run(on_progress),
+        )
+        write(record, out)
+    return record
+
+
 @dataclass(frozen=True, slots=True)
-class Planning:
+class _Planning:
     """A request with a goal, the trace it is for, and the policy that the instances run."""
 
     request: Request
     trace: Trace
-    policy: str = "sarathi"
-    usd_per_hour: float | None = None
+    policy: str
+    usd_per_hour: float | None
 
-    def run(
-        self, on_progress: Callable[[float, str], None] = lambda share, says: None
-    ) -> dict[str, Any]:
-        """The record of the plan. Raises `Infeasible` when there is none."""
-        request, steps = self.request, len(self.request.devices) + 2
-        best = self._plan(request)
-        on_progress(1 / steps, "mixes")
-        alone: dict[str, FleetPlan] = {}
-        binding: list[str] = []
-        for i, one in enumerate(request.devices, start=2):
-            try:
-                alone[one.name] = self._plan(replace(request, devices=(one,)))
-            except Infeasible as error:
-                binding.append(f"{one.name}: {error}")
-            on_progress(i / steps, one.name)
+    def run(self, on_progress: Callable[[float, str], None]) -> dict[str, Any]:
+        """The plan's part of the record. Raises `Infeasible` when there is none."""
+        policy = BATCHING[self.policy]()
+        plans = plan_fleet(
+            self.request,
+            self.trace,
+            policy,
+            usd_per_hour=self.usd_per_hour,
+            on_progress=lambda share, says: on_progress(0.9 * share, says),
+        )
+        on_progress(0.9, "chance")
+        best, alone = plans.best, plans.alone
         spread = log_spread(best.instances[0].deployment)
         record = {
             "feasible": True,
@@ -55,14 +103,10 @@ class Planning:
             "probability": chance(lambda factor: self._met(best, factor), spread),
             "frontier": [{"devices": [n], **self._row(plan)} for n, plan in alone.items()],
             "worth_measuring": worth_measuring(self._costs(alone), spread),
-            "binding": binding,
+            "binding": [f"{name}: {why}" for name, why in plans.binding.items()],
         }
         on_progress(1.0, "")
         return record
-
-    def _plan(self, request: Request) -> FleetPlan:
-        policy = BATCHING[self.policy]()
-        return plan_fleet(request, self.trace, policy, usd_per_hour=self.usd_per_hour)
 
     def _met(self, plan: FleetPlan, factor: float) -> bool:
         """Whether the plan meets the goal when everything takes `factor` times as long."""
@@ -82,6 +126,7 @@ class Planning:
         return {
             "usd_per_hour": plan.usd_per_hour,
             "requests_per_second": plan.requests_per_second,
+            "usd_per_1k_requests": plan.usd_per_hour / plan.requests_per_second / 3.6,
             "slo_attainment": plan.attainment,
             "ttft_p99_s": _quantile(plan.simulated.ttft_s, 0.99),
             "tpot_p99_s": _quantile(plan.simulated.tpot_s, 0.99),

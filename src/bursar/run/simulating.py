@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bursar.catalog import device, model
 from bursar.cost import Deployment
@@ -13,9 +18,20 @@ from bursar.errors import BadInput
 from bursar.fleet import Goal
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
-from bursar.simulate import Simulation, server_of, simulate
+from bursar.report.serving_record import (
+    Distribution,
+    GoalRecord,
+    SimulateRecord,
+    TimelineRecord,
+)
+from bursar.run.folder import new_folder, write
+from bursar.simulate import Server, Simulation, Timeline, server_of, simulate
 from bursar.units import parse_amounts
+from bursar.version import __version__
 from bursar.workload.traces.formats import read_recording
+
+_CURVE_POINTS = 400
+"""Of a distribution: more than a chart has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +49,11 @@ class Serving:
     policy: str = "sarathi"
     router: str = "round_robin"
 
-    def run(self, path: Path, speed: float, goal: Goal) -> tuple[Simulation, dict[str, Any]]:
-        """Simulate the trace in a file, `speed` times as fast; the simulation and its record.
-
-        Raises `BadInput` for unknown names and unreadable traces, `Infeasible` when the model does
-        not fit.
-        """
-        for kind, name, known in (
-            ("policy", self.policy, BATCHING),
-            ("router", self.router, ROUTING),
-        ):
-            if name not in known:
-                raise BadInput(f"unknown {kind} {name!r}; use one of {', '.join(known)}")
-        place = Deployment(
+    def deployment(self) -> Deployment:
+        """One replica. Raises `BadInput` for unknown names."""
+        require_known("policy", self.policy, BATCHING)
+        require_known("router", self.router, ROUTING)
+        return Deployment(
             model(self.model),
             device(self.device),
             tp=self.tp,
@@ -54,28 +62,60 @@ class Serving:
             dtype=self.dtype,
             kv_dtype=self.kv_dtype,
         )
+
+
+def run_simulate(
+    serving: Serving, path: Path, speed: float, goal: Goal, *, out: Path, command: str = ""
+) -> SimulateRecord:
+    """Simulate the trace in a file, `speed` times as fast; record and report are also in `out`.
+
+    Raises `BadInput` for unknown names and unreadable traces, `Infeasible` when the model does not
+    fit; then nothing is left in `out`.
+    """
+    started = datetime.now(UTC)
+    place = serving.deployment()
+    with new_folder(out):
         recording = read_recording(path)
         if not len(recording.trace):
             raise BadInput(
                 f"{path}: holds no request that was served; there is nothing to simulate"
             )
+        server = server_of(place)
         start = time.perf_counter()
         found = simulate(
             recording.trace.sped_up(speed),
-            server_of(place),
-            BATCHING[self.policy](),
-            replicas=self.replicas,
-            router=ROUTING[self.router](),
+            server,
+            BATCHING[serving.policy](),
+            replicas=serving.replicas,
+            router=ROUTING[serving.router](),
         )
         seconds = time.perf_counter() - start
         attained = found.attainment(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s)
-        record = found.summary() | {
-            "slo_attainment": None if goal == Goal() else attained,
-            "left_out": recording.left_out,
-            "devices": place.devices * self.replicas,
-            "wall_seconds": seconds,
-        }
-        return found, record
+        record = SimulateRecord(
+            kind="simulate",
+            command=command,
+            version=__version__,
+            started=started.isoformat(timespec="seconds"),
+            model=place.model.name,
+            device=place.device.name,
+            replicas=serving.replicas,
+            devices=place.devices * serving.replicas,
+            policy=serving.policy,
+            router=serving.router,
+            trace=path.name,
+            goal=GoalRecord(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s),
+            left_out=recording.left_out,
+            slo_attainment=None if goal == Goal() else attained,
+            wall_seconds=seconds,
+            settings={
+                "trace": str(path),
+                "speed": speed,
+                **{name: getattr(serving, name) for name in Serving.__slots__},
+            },
+            **_figures(found, server, serving.replicas),
+        )
+        write(record, out)
+    return record
 
 
 def parse_seconds(text: str | None, name: str) -> float | None:
@@ -86,3 +126,50 @@ def parse_seconds(text: str | None, name: str) -> float | None:
     if set(amounts) != {"seconds"}:
         raise BadInput(f'{name} is {text!r}; give a time such as "2 s" or "60 ms"')
     return amounts["seconds"]
+
+
+def require_known(kind: str, name: str, known: Collection[str]) -> None:
+    """Raises `BadInput` for a name that is none of the known ones."""
+    if name not in known:
+        raise BadInput(f"unknown {kind} {name!r}; use one of {', '.join(known)}")
+
+
+def _figures(found: Simulation, server: Server, replicas: int) -> dict[str, Any]:
+    """What the simulation says, as a record has it."""
+    served, used = int(found.served.sum()), found.usage
+    latencies = {"ttft_s": found.ttft_s, "tpot_s": found.tpot_s, "e2e_s": found.e2e_s}
+    curves = {name: _distribution(seconds) for name, seconds in latencies.items()}
+    each = 1 / served if served else None
+    return found.summary() | {
+        "joules_per_request": used.joules * each if used.joules is not None and each else None,
+        "usd_per_1k_requests": 1e3 * used.usd * each if used.usd is not None and each else None,
+        "block_tokens": server.block_tokens,
+        "capacity_blocks": server.blocks * replicas,
+        "distributions": {name: curve for name, curve in curves.items() if curve is not None},
+        "timeline": _timeline(found.timeline),
+    }
+
+
+def _distribution(seconds: NDArray[np.float64]) -> Distribution | None:
+    """The curve through at most `_CURVE_POINTS` of the values, the ends among them."""
+    known = np.sort(seconds[np.isfinite(seconds)])
+    if not len(known):
+        return None
+    rows = np.linspace(0, len(known) - 1, min(len(known), _CURVE_POINTS)).round().astype(int)
+    shares = (rows + 1) / len(known)
+    return Distribution(seconds=tuple(known[rows].tolist()), shares=tuple(shares.tolist()))
+
+
+def _timeline(line: Timeline) -> TimelineRecord:
+    return TimelineRecord(
+        width_seconds=line.width_seconds,
+        until_seconds=line.until_seconds,
+        waiting=_rounded(line.waiting),
+        running=_rounded(line.running),
+        blocks=_rounded(line.blocks),
+        watts=None if line.watts is None else _rounded(line.watts),
+    )
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(values.round(3).tolist())

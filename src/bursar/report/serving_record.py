@@ -1,0 +1,197 @@
+"""The records of `bursar simulate` and `bursar plan`. Times in seconds; unknown is null, never 0.
+
+A "fleet" is a list of `Instances`: replicas of one deployment on one kind of device.
+"""
+
+from collections.abc import Sized
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from bursar.report.parts import Amount, Amounts, Part, Run, Share
+
+Column = Annotated[tuple[Amount, ...], Field(min_length=1)]
+
+
+class GoalRecord(Part):
+    """Most seconds to the first token, and between tokens; None: no goal."""
+
+    ttft_s: Amount | None = None
+    tpot_s: Amount | None = None
+
+
+class Latency(Part):
+    """A latency over all requests served, in seconds; None without any."""
+
+    mean: Amount | None
+    p50: Amount | None
+    p90: Amount | None
+    p99: Amount | None
+
+
+class Distribution(Part):
+    """An empirical distribution: `shares[i]` of the values are at most `seconds[i]`."""
+
+    seconds: Column
+    shares: Annotated[tuple[Share, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _require_equal(seconds=self.seconds, shares=self.shares)
+        return self
+
+
+class TimelineRecord(Part):
+    """Means over bins of time, over all replicas together; bin i starts at i * `width_seconds`."""
+
+    width_seconds: Amount
+    until_seconds: Amount
+    """When the last answer ended, and with it the last bin."""
+    waiting: Column
+    """Requests in a queue."""
+    running: Column
+    """Requests that are being served."""
+    blocks: Column
+    """Held blocks of KV cache."""
+    watts: Column | None
+    """None when no energy is known."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        columns = {"waiting": self.waiting, "running": self.running, "blocks": self.blocks}
+        _require_equal(**columns, **({} if self.watts is None else {"watts": self.watts}))
+        return self
+
+
+class SimulateRecord(Run):
+    """One run of `bursar simulate`."""
+
+    kind: Literal["simulate"]
+    model: str
+    device: str
+    replicas: int
+    devices: int
+    """In all replicas."""
+    policy: str
+    router: str
+    trace: str
+    goal: GoalRecord
+    requests: int
+    completed: int
+    left_out: int
+    """Requests of the file that were not served when it was recorded, and so not simulated."""
+    preemptions: int
+    slo_attainment: Share | None
+    """Share of requests within the goal; None without a goal."""
+    ttft_s: Latency
+    tpot_s: Latency
+    e2e_s: Latency
+    usage: Amounts
+    joules_per_request: Amount | None
+    usd_per_1k_requests: Amount | None
+    wall_seconds: Amount
+    """What simulating took."""
+    block_tokens: int
+    capacity_blocks: Annotated[float, Field(gt=0)]
+    """Blocks of KV cache of all replicas."""
+    distributions: dict[Literal["ttft_s", "tpot_s", "e2e_s"], Distribution]
+    timeline: TimelineRecord
+
+
+class Instances(Part):
+    """Replicas of one deployment; `count` devices in all."""
+
+    device: str
+    count: int
+    replicas: int
+    tp: int
+    pp: int
+    ep: int
+    dp: int
+    dtype: str
+    policy: str
+
+
+class FleetRow(Part):
+    """A fleet in one line: what it costs, carries and takes, as simulated on the trace."""
+
+    usd_per_hour: Amount
+    requests_per_second: Amount
+    usd_per_1k_requests: Amount
+    slo_attainment: Share
+    ttft_p99_s: Amount | None
+    tpot_p99_s: Amount | None
+    joules_per_request: Amount | None
+    fleet: tuple[Instances, ...]
+
+
+class AloneRow(FleetRow):
+    """The best fleet of some devices alone."""
+
+    devices: tuple[str, ...]
+
+
+class Predicted(Part):
+    """What the allocator promised of the plan."""
+
+    slo_attainment: Share
+    fill: tuple[Amount, ...]
+    """Per entry of the fleet, the share of its predicted capacity that is used."""
+
+
+class Simulated(Part):
+    """What the simulator found of the plan."""
+
+    requests: int
+    slo_attainment: Share
+    disagreement: float
+    """Predicted less simulated attainment."""
+
+
+class Commands(Part):
+    """Command lines, one per entry of the fleet."""
+
+    vllm: tuple[str, ...]
+    sglang: tuple[str, ...]
+
+
+class PlanRecord(Run, FleetRow):
+    """One run of `bursar plan`: the plan, its certificate, and what it was preferred to."""
+
+    kind: Literal["plan"]
+    model: str
+    trace: str
+    goal: GoalRecord
+    attainment: Share
+    """The share of requests that had to be within the goal."""
+    budget_usd_per_hour: Amount | None
+    """The most rent; None: the cheapest fleet for the trace was asked."""
+    feasible: bool
+    gap: Amount
+    """The rent, or for a budget the traffic, is within this share of the model's best."""
+    price: Amount | None
+    """Requests a second that one more dollar an hour would carry."""
+    probability: Share
+    """That the goal is met, given how far predictions err."""
+    predicted: Predicted
+    simulated: Simulated
+    frontier: tuple[AloneRow, ...]
+    """The best fleet of each device alone."""
+    worth_measuring: dict[str, float]
+    """Device -> dollars an hour that knowing its true speed would save, on average."""
+    binding: tuple[str, ...]
+    """Why a device alone can't serve the trace, "DEVICE: REASON" for each that can't."""
+    commands: Commands
+    kubernetes: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _require_equal(fleet=self.fleet, fill=self.predicted.fill)
+        return self
+
+
+def _require_equal(**columns: Sized) -> None:
+    """Raises `ValueError`, which pydantic reports, for columns that don't belong together."""
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"not equally long: {lengths}")
