@@ -98,6 +98,7 @@ def test_a_nested_text_config_is_found() -> None:
         ({"num_hidden_layers": 4, "num_attention_heads": 4}, "no 'hidden_size'"),
         ({**TINY, "intermediate_size": 9, "num_experts": 2, "moe_k": 3}, "3 of 2 experts"),
         ({**TINY, "intermediate_size": 9, "head_dim": -8}, "gives -8 as key_dim"),
+        ({**TINY, "intermediate_size": 9, "head_dim": "0"}, "gives '0' as key_dim"),
         ({**TINY, "model_type": "llama"}, "intermediate_size"),
         ({**TINY, "hidden_size": 0, "intermediate_size": 9}, "hidden_size = 0"),
         ({**TINY, "hidden_size": "64", "intermediate_size": 9}, "hidden_size = '64'"),

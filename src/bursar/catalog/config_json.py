@@ -83,8 +83,10 @@ def _read(keys: Keys) -> ModelSpec:
     blocks = (*_mixers(keys), *_feed_forward(keys))
     for block in blocks:
         for name, value in asdict(block).items():
-            if isinstance(value, int) and value < 0:
-                raise BadInput(f"config.json of {keys.name} gives {value} as {name} of a layer")
+            if name == "kind" or value is None:
+                continue
+            if not isinstance(value, int | float) or value < 0:
+                raise BadInput(f"config.json of {keys.name} gives {value!r} as {name} of a layer")
     return ModelSpec(
         name=keys.name,
         hidden=keys.count("hidden_size", "n_embd", "d_model"),
