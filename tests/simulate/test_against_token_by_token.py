@@ -16,15 +16,15 @@ from bursar.policies.batching import (
     Chunk,
     Decision,
     Orca,
+    PastFuture,
     PrefillFirst,
     SarathiServe,
     StaticBatching,
-    blocks_for,
     victims,
 )
 from bursar.price import Price
 from bursar.simulate import LinearTimes, RooflineTimes, Server, StepTimes, simulate
-from bursar.workload.traces import Trace
+from bursar.workload.traces import Blocks, Labels, Trace
 
 H100 = catalog.device("h100")
 TIMES: dict[str, StepTimes] = {
@@ -50,8 +50,8 @@ class FillsHoles:
             return Decision(most_steps=1)
         room = state.free_blocks - state.growth_blocks
         for job in reversed(state.waiting):
-            if blocks_for(job.target, state.block_tokens) <= room:
-                return Decision(chunks=[Chunk(job, job.target)])
+            if state.needed_blocks(job) <= room:
+                return Decision(chunks=[Chunk(job, job.target - state.cached_tokens(job))])
         return Decision(most_steps=1)
 
 
@@ -60,6 +60,7 @@ def policies(jobs: int, tokens: int) -> list[BatchPolicy]:
         FillsHoles(),
         StaticBatching(jobs, max_output_tokens=tokens),
         Orca(jobs, max_output_tokens=tokens),
+        PastFuture(jobs, max_tokens=4 * tokens, max_output_tokens=tokens),
         PrefillFirst(jobs, max_tokens=4 * tokens),
         SarathiServe(jobs, max_tokens=tokens),
     ]
@@ -82,7 +83,47 @@ def test_macro_steps_equal_single_steps(data: st.DataObject) -> None:
     check(trace, server, data.draw(st.sampled_from(chosen), label="policy"))
 
 
-@pytest.mark.parametrize("policy", policies(16, 64)[3:], ids=lambda policy: type(policy).__name__)
+def shared_prompts(trace: Trace, rng: np.random.Generator, size: int) -> Trace:
+    """Hashes that are often the same at the beginning of two prompts, seldom later on."""
+    lengths = -(-trace.input_tokens // size)
+    rare = np.concatenate([np.arange(n) for n in lengths]) > rng.integers(0, 6)
+    hashes = rng.integers(0, 2 + 50 * rare)
+    return replace(trace, blocks=Blocks(np.concatenate([[0], np.cumsum(lengths)]), hashes, size))
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_they_agree_where_prompts_share_their_beginning(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32), label="seed"))
+    longest, size = data.draw(st.sampled_from([(40, 1), (40, 2), (300, 8)]), label="sizes")
+    trace = workload(rng, data.draw(st.integers(5, 30)), float(rng.uniform(1, 60)), longest)
+    if data.draw(st.booleans(), label="hashed"):
+        trace = shared_prompts(trace, rng, size * data.draw(st.integers(1, 3)))
+    else:
+        names = rng.choice(["", "a", "b"], len(trace)).tolist()
+        trace = replace(trace, prefix_id=Labels.of(names))
+    server = Server(
+        TIMES[data.draw(st.sampled_from(["linear", "dense"]), label="times")],
+        blocks=int(data.draw(st.floats(1.2, 8.0), label="cache") * longest / size),
+        block_tokens=size,
+        prefix_cache=True,
+    )
+    chosen = policies(data.draw(st.integers(1, 12)), data.draw(st.sampled_from([8, 64, 512])))
+    check(trace, server, data.draw(st.sampled_from(chosen), label="policy"))
+
+
+@pytest.mark.parametrize("policy", policies(16, 64), ids=lambda policy: type(policy).__name__)
+def test_they_agree_where_a_small_cache_forgets_and_preempts(policy: BatchPolicy) -> None:
+    rng = np.random.default_rng(8)
+    trace = shared_prompts(workload(rng, 150, rate=60.0, longest=200), rng, 16)
+    without_watermark = replace(policy, watermark=0.0) if hasattr(policy, "watermark") else policy
+    small, large = (Server(TIMES["dense"], blocks, 8, prefix_cache=True) for blocks in (60, 10**5))
+    check(trace, small, without_watermark)
+    forgetful, faithful = (simulate(trace, one, policy) for one in (small, large))
+    assert 0.02 < forgetful.prefix_hit_rate < faithful.prefix_hit_rate
+
+
+@pytest.mark.parametrize("policy", policies(16, 64)[-2:], ids=lambda policy: type(policy).__name__)
 @pytest.mark.parametrize("times", sorted(TIMES))
 def test_they_agree_where_preemptions_are_frequent(times: str, policy: BatchPolicy) -> None:
     trace = workload(np.random.default_rng(4), 60, rate=100.0, longest=200)

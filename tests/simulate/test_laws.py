@@ -6,7 +6,14 @@ import pytest
 from bursar import catalog
 from bursar.cost import Deployment
 from bursar.errors import BadInput, Infeasible
-from bursar.policies.batching import BATCHING, BatchState, Decision, PrefillFirst, StaticBatching
+from bursar.policies.batching import (
+    BATCHING,
+    BatchState,
+    Decision,
+    PrefillFirst,
+    SarathiServe,
+    StaticBatching,
+)
 from bursar.policies.routing import ROUTING, LeastJobs, RoundRobin
 from bursar.price import Price
 from bursar.simulate import LinearTimes, RooflineTimes, Server, Simulation, server_of, simulate
@@ -168,6 +175,15 @@ def test_more_urgent_requests_wait_less() -> None:
     run = simulate(ranked, Server(LLAMA, blocks=2000), PrefillFirst())
     urgent, patient = run.ttft_s[::2], run.ttft_s[1::2]
     assert np.mean(urgent) < 0.5 * np.mean(patient)
+
+
+def test_preempting_the_only_decoding_job_leaves_nobody_waiting_for_ever() -> None:
+    """An urgent prompt is prefilled in chunks while the other lacks a block and is preempted."""
+    trace = Trace([0.0, 0.03], [10, 120], [40, 8], priority=[1, 0])
+    policy = SarathiServe(max_tokens=8, watermark=0.0)
+    run = simulate(trace, Server(LinearTimes(0.01), blocks=9), policy)
+    assert run.served.all()
+    assert run.preemptions.tolist() == [1, 0]
 
 
 def test_fewest_jobs_waits_less_than_round_robin() -> None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from bursar.policies.batching import BatchPolicy, Job
+from bursar.policies.batching import HISTORY, BatchPolicy, Job, Segment
 from bursar.price import Price
 from bursar.simulate import Server, simulate
+from bursar.simulate.prefixes import prefixes
 from bursar.workload.traces import Trace
 
 
@@ -25,6 +26,12 @@ class Engine:
     running: dict[int, Job] = field(default_factory=dict)
     made: dict[int, int] = field(default_factory=dict)
     """Tokens of the answer so far, by index."""
+    outputs: list[int] = field(default_factory=list)
+    """Lengths of finished answers, in order of completion."""
+    parts: dict[int, Segment] = field(default_factory=dict)
+    """Cached parts of prompts by key; those nobody uses in order of their last use."""
+    using: dict[int, list[Segment]] = field(default_factory=dict)
+    """By index of a running job: the cached parts it uses."""
 
     @property
     def blocks(self) -> int:
@@ -47,14 +54,66 @@ class Engine:
         return job.prompt + self.made[job.index] - 1
 
     def held_blocks(self, job: Job) -> int:
+        return self.own_blocks(job) + sum(
+            part.blocks for part in self.using[job.index] if self.users(part) == 1
+        )
+
+    def own_blocks(self, job: Job) -> int:
+        """Those that are no cached part."""
         held = self.context(job) if job.computed == job.target else job.target
-        return -(-held // self.block_tokens)
+        return -(-held // self.block_tokens) - sum(p.blocks for p in self.using[job.index])
+
+    def users(self, part: Segment) -> int:
+        return sum(part in used for used in self.using.values())
 
     @property
     def free_blocks(self) -> int:
-        free = self.blocks - sum(self.held_blocks(job) for job in self.running.values())
+        parts = {part for used in self.using.values() for part in used}
+        own = sum(self.own_blocks(job) for job in self.running.values())
+        free = self.blocks - own - sum(part.blocks for part in parts)
         assert free >= 0, "the KV cache is over its capacity"
         return free
+
+    def matched(self, job: Job) -> list[Segment]:
+        """The leading parts that are cached, but never the whole of what is to prefill."""
+        found = []
+        for part in job.prefix:
+            if part.key not in self.parts or part.end >= job.target:
+                break
+            found.append(part)
+        return found
+
+    def cached_tokens(self, job: Job) -> int:
+        return max((part.end for part in self.matched(job)), default=job.received)
+
+    def needed_blocks(self, job: Job) -> int:
+        held = sum(part.blocks for part in self.matched(job) if self.users(part))
+        return -(-job.target // self.block_tokens) - held
+
+    def admit(self, job: Job) -> None:
+        self.waiting.remove(job)
+        self.using[job.index] = self.matched(job)
+        job.computed = self.cached_tokens(job)
+        self.running[job.index] = job
+
+    def keep(self, job: Job, before: int) -> None:
+        """Parts of the prompt that were completed in this step become cached."""
+        for part in job.prefix if self.server.prefix_cache else ():
+            if before < part.end <= job.computed and part.key not in self.parts:
+                self.parts[part.key] = part
+                self.using[job.index].append(part)
+
+    def remove(self, job: Job) -> None:
+        del self.running[job.index]
+        for part in reversed(self.using.pop(job.index)):
+            if not self.users(part):
+                self.parts[part.key] = self.parts.pop(part.key)  # used last of all
+
+    def forget(self, free: int) -> None:
+        """Idle parts leave, the least recently used first, until the others fit."""
+        idle = [part for part in self.parts.values() if not self.users(part)]
+        while sum(part.blocks for part in idle) > free:
+            del self.parts[idle.pop(0).key]
 
     def grows(self, job: Job) -> bool:
         return job.computed == job.target and self.context(job) % self.block_tokens == 0
@@ -62,6 +121,13 @@ class Engine:
     @property
     def growth_blocks(self) -> int:
         return sum(self.grows(job) for job in self.running.values())
+
+    def generated(self, job: Job) -> int:
+        return self.made[job.index]
+
+    @property
+    def finished_outputs(self) -> list[int]:
+        return sorted(self.outputs[-HISTORY:])
 
 
 @dataclass
@@ -72,6 +138,8 @@ class Record:
     first_token: np.ndarray
     finished: np.ndarray
     preemptions: np.ndarray
+    stalled: np.ndarray
+    cached: np.ndarray
     token_times: list[list[float]]
     joules: float = 0.0
     busy: float = 0.0
@@ -79,27 +147,43 @@ class Record:
     """Integral of the held blocks, those that a step takes counted from its start."""
 
 
-def serve(trace: Trace, server: Server, policy: BatchPolicy) -> Record:
-    """Serve a trace on one replica."""
+def serve(
+    trace: Trace,
+    server: Server,
+    policy: BatchPolicy,
+    first_tokens: np.ndarray | None = None,
+) -> Record:
+    """Serve a trace on one replica; those with first tokens (s) come with their prompt's cache."""
     count, times, engine = len(trace), server.times, Engine(server)
     nan = np.full(count, np.nan)
     record = Record(
-        nan.copy(), nan.copy(), nan.copy(), np.zeros(count, int), [[] for _ in range(count)]
+        nan.copy(),
+        nan.copy(),
+        nan.copy(),
+        np.zeros(count, int),
+        np.zeros(count),
+        np.zeros(count, int),
+        [[] for _ in range(count)],
     )
-    enter = trace.arrival_s + times.seconds_per_request
+    enter = trace.arrival_s + times.seconds_per_request * (first_tokens is None)
     priority = np.zeros(count, int) if trace.priority is None else trace.priority
     needed = trace.input_tokens + trace.output_tokens - 1
+    parts = prefixes(trace, server.block_tokens) if server.prefix_cache else [()] * count
     coming = [
-        Job(i, int(trace.input_tokens[i]), float(enter[i]), int(priority[i]))
+        Job(i, int(trace.input_tokens[i]), float(enter[i]), int(priority[i]), prefix=parts[i])
         for i in range(count)
         if needed[i] <= server.blocks * server.block_tokens
     ]
-    now = 0.0
+    now, interrupted = 0.0, set[int]()
     while coming or engine.waiting or engine.running:
         while coming and coming[0].arrived <= now:
             job = coming.pop(0)
-            job.target = job.prompt
-            engine.made[job.index] = 0
+            if first_tokens is not None:
+                job.received, job.generated = job.prompt, 1
+                record.token_times[job.index].append(first_tokens[job.index])
+                interrupted.add(job.index)
+            engine.made[job.index] = job.generated
+            job.target = job.prompt + job.generated
             engine.waiting.append(job)
         engine.waiting.sort(key=lambda job: job.rank)
         if not engine.waiting and not engine.running:
@@ -107,11 +191,12 @@ def serve(trace: Trace, server: Server, policy: BatchPolicy) -> Record:
             continue
         decision = policy.decide(engine, now, Price())
         for job in decision.preempt:
-            del engine.running[job.index]
+            engine.remove(job)
             job.generated = engine.made[job.index]
-            job.target, job.computed = job.prompt + job.generated, 0
+            job.target, job.computed, job.received = job.prompt + job.generated, 0, 0
             job.preemptions += 1
             record.preemptions[job.index] += 1
+            interrupted.add(job.index)
             engine.waiting.append(job)
         tokens = {job.index: 1 for job in engine.decoding} if decision.decode else {}
         counts = [0] * (len(times.windows) + 1)
@@ -123,18 +208,19 @@ def serve(trace: Trace, server: Server, policy: BatchPolicy) -> Record:
         rows = []
         for job, new in decision.chunks:
             if job in engine.waiting:
-                engine.waiting.remove(job)
-                engine.running[job.index] = job
+                engine.admit(job)
                 if np.isnan(record.admitted[job.index]):
                     record.admitted[job.index] = now
+                    record.cached[job.index] = job.computed
             rows.append((new, job.computed))
             tokens[job.index] = new
         if not tokens:
-            now = coming[0].arrived
+            now = now if decision.preempt else coming[0].arrived
             continue
         seconds, joules = times.step(counts, contexts, rows)
         record.busy += seconds
         growth = engine.growth_blocks if decision.decode else 0
+        engine.forget(engine.free_blocks - growth)
         record.block_seconds += seconds * (server.blocks - engine.free_blocks + growth)
         record.joules += joules
         now += seconds
@@ -142,14 +228,20 @@ def serve(trace: Trace, server: Server, policy: BatchPolicy) -> Record:
             job = engine.running[index]
             if job.computed < job.target:
                 job.computed += new
+                engine.keep(job, job.computed - new)
             if job.computed == job.target:
                 engine.made[index] += 1
                 record.token_times[index].append(now)
                 if engine.made[index] == 1:
                     record.first_token[index] = now
+                elif index in interrupted:
+                    pause = now - record.token_times[index][-2]
+                    record.stalled[index] = max(record.stalled[index], pause)
+                interrupted.discard(index)
                 if engine.made[index] == trace.output_tokens[index]:
                     record.finished[index] = now
-                    del engine.running[index]
+                    engine.outputs.append(engine.made[index])
+                    engine.remove(job)
     return record
 
 
@@ -171,14 +263,15 @@ def check(trace: Trace, server: Server, policy: BatchPolicy) -> int:
         ("admitted", fast.admitted_s),
         ("first_token", fast.first_token_s),
         ("finished", fast.finished_s),
+        ("stalled", fast.stalled_s),
     ]:
         np.testing.assert_allclose(column, getattr(slow, name), rtol=1e-6, err_msg=name)
     np.testing.assert_array_equal(fast.preemptions, slow.preemptions)
+    np.testing.assert_array_equal(fast.cached_tokens, slow.cached)
     assert fast.busy_seconds[0] == pytest.approx(slow.busy, rel=1e-6)
     idle_watts = server.times.idle_watts
     if idle_watts is not None and fast.usage.seconds is not None:
         idle = fast.usage.seconds - slow.busy
         assert fast.usage.joules == pytest.approx(slow.joules + idle_watts * idle, rel=1e-6)
-    gaps = np.concatenate([np.diff(one) for one in slow.token_times])
-    assert fast.gaps.tokens == len(gaps)
+    assert fast.gaps.tokens == sum(len(times) - 1 for times in slow.token_times if times)
     return int(slow.preemptions.sum())

@@ -1,8 +1,14 @@
 """Policies on virtual time: `simulate(trace, server, policy)` serves a trace in milliseconds.
 
 serve           `simulate` for a trace, `simulate_users` for users who wait for answers
+disaggregated   `simulate_split`: prompts on some instances, answers on others
+entering        the requests of a trace as jobs
+prefixes        what their prompts share
 replicas        several engines: routing, whose turn it is
 replica         one engine: queue, KV cache, plans of many steps at once
+ranked_queue    who waits
+kv_cache        blocks held and free (prefix_cache: those of prompts that begin alike)
+history         how long the last answers were
 decode_batch    decoding jobs in closed form
 server          what a replica is made of
 step_times      the protocol for how long steps take; the simplest one
@@ -14,6 +20,7 @@ series, gaps    timelines and times between tokens, collected on the way
 outcomes        what happens to each request, collected on the way
 """
 
+from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
 from bursar.simulate.roofline_times import RooflineTimes
 from bursar.simulate.series import Timeline
 from bursar.simulate.serve import simulate, simulate_users
@@ -25,13 +32,17 @@ from bursar.simulate.tabulated_times import TabulatedTimes
 __all__ = [
     "Line",
     "LinearTimes",
+    "Link",
+    "Pool",
     "RooflineTimes",
     "Server",
     "Simulation",
     "StepTimes",
     "TabulatedTimes",
     "Timeline",
+    "link_of",
     "server_of",
     "simulate",
+    "simulate_split",
     "simulate_users",
 ]

@@ -15,6 +15,10 @@ class Outcomes:
         self.first_token: list[float] = []
         self.finished: list[float] = []
         self.preemptions: list[int] = []
+        self.stalled: list[float] = []
+        """The longest wait for a token after a preemption or a move; 0.0 without either."""
+        self.cached: list[int] = []
+        """Tokens of the prompt that were cached when it was first admitted."""
         self.done: list[int] = []
         """Indices in order of completion."""
 
@@ -26,4 +30,6 @@ class Outcomes:
         self.first_token.append(math.nan)
         self.finished.append(math.nan)
         self.preemptions.append(0)
+        self.stalled.append(0.0)
+        self.cached.append(0)
         return len(self.outputs) - 1

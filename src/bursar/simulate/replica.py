@@ -9,15 +9,16 @@ step it falls in.
 from __future__ import annotations
 
 import math
-from bisect import bisect
-from collections import deque
 from collections.abc import Sequence
 
-from bursar.policies.batching import BatchPolicy, Chunk, Decision, Job, blocks_for
+from bursar.policies.batching import BatchPolicy, Chunk, Decision, Job
 from bursar.price import Price
 from bursar.simulate.decode_batch import DecodeBatch
 from bursar.simulate.gaps import Gaps
+from bursar.simulate.history import History
+from bursar.simulate.kv_cache import KvCache
 from bursar.simulate.outcomes import Outcomes
+from bursar.simulate.ranked_queue import RankedQueue
 from bursar.simulate.series import Series
 from bursar.simulate.server import Server
 from bursar.simulate.step_times import Line
@@ -37,17 +38,23 @@ class Replica:
         self._times, self._policy, self._price = server.times, policy, price
         self._outcomes = outcomes
         self.block_tokens, self.blocks = server.block_tokens, server.blocks
-        self.free_blocks = server.blocks
-        self.waiting: deque[Job] = deque()
+        self._kv = KvCache(server)
+        self.waiting = RankedQueue()
         self.running: dict[int, Job] = {}
         self.prefilling: list[Job] = []
         self._batch = DecodeBatch(server.block_tokens, server.times.windows)
         self._empty = [0] * (len(server.times.windows) + 1)
+        self._history = History()
         self._last_token: dict[int, float] = {}
-        """Of preempted jobs, by index."""
+        """Of jobs preempted or come from elsewhere, by index."""
         self.series, self.gaps = Series(), Gaps()
         self.busy_seconds = self.busy_joules = self.now = 0.0
         self._wait()
+
+    @property
+    def free_blocks(self) -> int:
+        """See `BatchState`."""
+        return self._kv.free
 
     @property
     def growth_blocks(self) -> int:
@@ -57,18 +64,38 @@ class Replica:
     def held_blocks(self, job: Job) -> int:
         """See `BatchState`."""
         decoding = job.index in self._batch.seats
-        return blocks_for(
-            self._batch.cached(job.index) if decoding else job.target, self.block_tokens
+        return self._kv.held_blocks(
+            job.index, self._batch.cached(job.index) if decoding else job.target
         )
+
+    def needed_blocks(self, job: Job) -> int:
+        """See `BatchState`."""
+        return self._kv.needed_blocks(job)
+
+    def cached_tokens(self, job: Job) -> int:
+        """See `BatchState`."""
+        return self._kv.cached_tokens(job)
 
     def grows(self, job: Job) -> bool:
         """See `BatchState`."""
         return job.index in self._batch.seats and self._batch.grows(job.index)
 
+    def generated(self, job: Job) -> int:
+        """See `BatchState`."""
+        seat = self._batch.seats.get(job.index)
+        return job.generated if seat is None else job.generated + self._batch.count - seat.joined
+
+    @property
+    def finished_outputs(self) -> Sequence[int]:
+        """See `BatchState`."""
+        return self._history.rising
+
     def arrive(self, job: Job, now: float) -> None:
         """Queue a job that was not here before, at a time not beyond `end`."""
-        job.target = job.prompt
-        self._queue(job)
+        job.target = job.prompt + job.generated
+        if job.generated:
+            self._last_token[job.index] = self._outcomes.first_token[job.index]
+        self.waiting.add(job)
         if not self._steps:
             self.end = now
         elif self._steps > 1 and not self._deaf:
@@ -85,15 +112,23 @@ class Replica:
         if not self.running and not self.waiting:
             self._wait()
             return
-        decision = self._policy.decide(self, self.now, self._price)
-        for job in decision.preempt:
-            self._preempt(job)
+        decision = self._ask()
         if decision.chunks:
             self._plan_prefill(decision)
         elif decision.decode and self._batch.seats:
             self._plan_decodes(decision)
         else:
             self._wait()
+
+    def _ask(self) -> Decision:
+        """The policy's decision, its preemptions made; asked again where these leave no step."""
+        while True:
+            decision = self._policy.decide(self, self.now, self._price)
+            for job in decision.preempt:
+                self._preempt(job)
+            decodes = decision.decode and self._batch.seats
+            if decision.chunks or decodes or not decision.preempt:
+                return decision
 
     # --- plans: `_steps` steps from `now`, whose times are on `_line` ----------------------------
 
@@ -108,6 +143,7 @@ class Replica:
                 self._admit(job)
             assert 0 < tokens <= job.target - job.computed, f"{tokens} tokens for {job}"
             rows.append((tokens, job.computed))
+        self._kv.grow(0)
         batch, decodes = self._batch, decision.decode and bool(self._batch.seats)
         counts, contexts = (batch.counts, batch.contexts) if decodes else (self._empty, self._empty)
         seconds, joules = self._times.step(counts, contexts, rows)
@@ -133,24 +169,14 @@ class Replica:
         self._line, self._steps, self._chunks = line, steps, chunks
         self._decodes, self._deaf = decodes, deaf
         self._queued = len(self.waiting)
-        self.end = self.now + steps * (line.seconds + line.seconds_slope * (steps - 1) / 2)
+        self.end = self.now + line.seconds_of(steps)
 
     def _cut(self, now: float) -> None:
-        """End the plan with the step that `now` falls in: the least n with seconds(n) >= elapsed.
-
-        seconds(n) = n a + n (n - 1) b / 2 is solved for n, and rounding put right.
-        """
-        a, b = self._line.seconds, self._line.seconds_slope
-        elapsed, linear = now - self.now, a - b / 2
-        root = math.sqrt(max(linear * linear + 2 * b * elapsed, 0.0))
-        n = max(1, math.ceil(2 * elapsed / (linear + root)))
-        while n > 1 and (n - 1) * (a + b * (n - 2) / 2) >= elapsed:
-            n -= 1
-        while n * (a + b * (n - 1) / 2) < elapsed:
-            n += 1
-        if n < self._steps:
-            self._steps = n
-            self.end = self.now + n * (a + b * (n - 1) / 2)
+        """End the plan with the step that `now` falls in."""
+        steps = self._line.steps_until(now - self.now)
+        if steps < self._steps:
+            self._steps = steps
+            self.end = self.now + self._line.seconds_of(steps)
 
     # --- what a plan does ------------------------------------------------------------------------
 
@@ -159,7 +185,7 @@ class Replica:
         steps, line, seconds = self._steps, self._line, self.now - start
         grown, watts = 0, self._times.idle_watts or 0.0
         if steps:
-            joules = steps * (line.joules + line.joules_slope * (steps - 1) / 2)
+            joules = line.joules_of(steps)
             watts = joules / seconds
             self.busy_seconds += seconds
             self.busy_joules += joules
@@ -178,14 +204,14 @@ class Replica:
         self.gaps.decoded(start + self._line.seconds, jobs)
         if steps > 1:
             self.gaps.decoded_on(self.now, steps - 1, jobs)
-        self.free_blocks -= grown
+        self._kv.grow(grown)
         for index in self._batch.forward(steps):
-            self.free_blocks += blocks_for(self._batch.leave(index), self.block_tokens)
-            self._finish(index)
+            self._finish(index, self._batch.leave(index))
 
     def _prefill(self, job: Job, tokens: int) -> None:
-        begun = job.computed > 0
+        begun = job in self.prefilling
         job.computed += tokens
+        self._kv.computed(job)
         if job.computed < job.target:
             if not begun:
                 self.prefilling.append(job)
@@ -196,52 +222,44 @@ class Replica:
         if job.generated == 1:
             self._outcomes.first_token[job.index] = self.now
         else:
-            self.gaps.add(self.now - self._last_token.pop(job.index), 1)
+            stalled, before = self.now - self._last_token.pop(job.index), self._outcomes.stalled
+            self.gaps.add(stalled, 1)
+            before[job.index] = max(before[job.index], stalled)
         left = self._outcomes.outputs[job.index] - job.generated
         if left:
             self._batch.join(job.index, job.target, left)
             self.gaps.began(job.index, self.now)
         else:
-            self.free_blocks += blocks_for(job.target, self.block_tokens)
-            self._finish(job.index)
+            self._finish(job.index, job.target)
 
-    def _finish(self, index: int) -> None:
+    def _finish(self, index: int, tokens: int) -> None:
+        self._kv.release(index, tokens)
         del self.running[index]
+        self._history.add(self._outcomes.outputs[index])
         self._outcomes.finished[index] = self.now
         self._outcomes.done.append(index)
 
     # --- who is where ----------------------------------------------------------------------------
 
-    def _queue(self, job: Job) -> None:
-        """Insert by rank; nearly always that is at an end."""
-        waiting, rank = self.waiting, job.rank
-        if not waiting or waiting[-1].rank < rank:
-            waiting.append(job)
-        elif rank < waiting[0].rank:
-            waiting.appendleft(job)
-        else:
-            waiting.insert(bisect(waiting, rank, key=lambda other: other.rank), job)
-
     def _admit(self, job: Job) -> None:
-        if self.waiting[0] is job:
-            self.waiting.popleft()
-        else:
-            self.waiting.remove(job)
+        self.waiting.take(job)
         self.running[job.index] = job
-        self.free_blocks -= blocks_for(job.target, self.block_tokens)
-        if not job.preemptions:
+        self._kv.admit(job)
+        if math.isnan(self._outcomes.admitted[job.index]):
             self._outcomes.admitted[job.index] = self.now
+            self._outcomes.cached[job.index] = job.computed
 
     def _preempt(self, job: Job) -> None:
-        index = job.index
-        self.free_blocks += self.held_blocks(job)
+        index, tokens = job.index, job.target
         if (seat := self._batch.seats.get(index)) is not None:
-            job.generated += self._batch.leave(index) - seat.cached
+            tokens = self._batch.leave(index)
+            job.generated += tokens - seat.cached
             self._last_token[index] = self.gaps.stopped(index)
         else:
             self.prefilling.remove(job)
+        self._kv.release(index, tokens)
         del self.running[index]
-        job.target, job.computed = job.prompt + job.generated, 0
+        job.target, job.computed, job.received = job.prompt + job.generated, 0, 0
         job.preemptions += 1
         self._outcomes.preemptions[index] += 1
-        self._queue(job)
+        self.waiting.add(job)

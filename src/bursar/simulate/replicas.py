@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from heapq import heappop, heappush
 
 from bursar.errors import BadInput, Infeasible
@@ -21,15 +22,21 @@ class Replicas:
     """
 
     def __init__(
-        self, size: int, server: Server, policy: BatchPolicy, router: Router, price: Price
+        self,
+        size: int,
+        server: Server,
+        policy: BatchPolicy,
+        router: Router,
+        price: Price,
+        outcomes: Outcomes | None = None,
     ) -> None:
         if size < 1:
             raise BadInput(f"replicas = {size}; must be 1 or more")
-        self.size, self.routed = size, 0
-        self.outcomes = Outcomes()
+        self.size, self.server, self.routed = size, server, 0
+        self.outcomes = outcomes or Outcomes()
         self.all = [Replica(server, policy, price, self.outcomes) for _ in range(size)]
         self._router, self._price = router, price
-        self._capacity_tokens = server.blocks * server.block_tokens
+        self.capacity_tokens = server.blocks * server.block_tokens
         self._due: list[tuple[float, int]] = []
         """(end of a plan, replica); an entry is out of date when the plan's end has changed."""
 
@@ -56,24 +63,36 @@ class Replicas:
         if replica.end < math.inf:
             heappush(self._due, (replica.end, place))
 
-    def submit(self, prompt: int, output: int, priority: int, now: float) -> bool:
-        """A request arrives at `now` (seconds), no later than `next_end`.
+    def submit(self, job: Job) -> bool:
+        """A request arrives, no later than `next_end`; its output is among the outcomes.
 
         False: rejected, because prompt and answer need more KV cache than a replica has. The last
         token is never cached.
         """
-        index = self.outcomes.add(output)
-        if prompt + output - 1 > self._capacity_tokens:
+        if job.prompt + self.outcomes.outputs[job.index] - 1 > self.capacity_tokens:
             return False
-        place = self._router.decide(self, now, self._price)
+        place = self._router.decide(self, job.arrived, self._price)
         replica = self.all[place]
         before = replica.end
-        replica.arrive(Job(index, prompt, now, priority), now)
+        replica.arrive(job, job.arrived)
         if replica.end != before:
             heappush(self._due, (replica.end, place))
-        self.outcomes.replica[index] = place
+        self.outcomes.replica[job.index] = place
         self.routed += 1
         return True
+
+    def play(self, jobs: Iterable[Job]) -> None:
+        """Requests arrive in order of time, and all that fit are served.
+
+        Raises `Infeasible` when the batching policy never runs some of them.
+        """
+        for job in jobs:
+            while self.next_end() < job.arrived:  # at the same time arrivals come first
+                self.advance()
+            self.submit(job)
+        while self.next_end() < math.inf:
+            self.advance()
+        self.require_done()
 
     def require_done(self) -> None:
         """Raises `Infeasible` when requests wait that the policy will never run."""

@@ -8,9 +8,10 @@ from heapq import heappop, heappush
 import numpy as np
 
 from bursar.errors import Infeasible
-from bursar.policies.batching import BatchPolicy
+from bursar.policies.batching import BatchPolicy, Job
 from bursar.policies.routing import RoundRobin, Router
 from bursar.price import Price
+from bursar.simulate.entering import jobs
 from bursar.simulate.replicas import Replicas
 from bursar.simulate.server import Server
 from bursar.simulate.simulation import Simulation
@@ -33,22 +34,8 @@ def simulate(
     replica, `Infeasible` when a policy leaves requests waiting for ever.
     """
     fleet = Replicas(replicas, server, policy, router or RoundRobin(), price or Price())
-    count = len(trace)
-    priorities = [0] * count if trace.priority is None else trace.priority.tolist()
-    for now, prompt, output, priority in zip(
-        (trace.arrival_s + server.times.seconds_per_request).tolist(),
-        trace.input_tokens.tolist(),
-        trace.output_tokens.tolist(),
-        priorities,
-        strict=True,
-    ):
-        while fleet.next_end() < now:  # at the same time arrivals come first
-            fleet.advance()
-        fleet.submit(prompt, output, priority, now)
-    while fleet.next_end() < math.inf:
-        fleet.advance()
-    fleet.require_done()
-    return Simulation.of(trace, server, fleet)
+    fleet.play(jobs(trace, server, fleet.outcomes))
+    return Simulation.of(trace, [fleet])
 
 
 def simulate_users(
@@ -75,7 +62,8 @@ def simulate_users(
         if coming and coming[0][0] + delay <= fleet.next_end():
             turn = heappop(coming)[2]
             asked.append(turn)
-            if not fleet.submit(turn.input_tokens, turn.output_tokens, 0, turn.arrival_s + delay):
+            index = fleet.outcomes.add(turn.output_tokens)
+            if not fleet.submit(Job(index, turn.input_tokens, turn.arrival_s + delay)):
                 raise Infeasible(
                     f"user {turn.user}'s turn {turn.number} needs "
                     f"{turn.input_tokens + turn.output_tokens} tokens of KV cache; a replica has "
@@ -89,7 +77,7 @@ def simulate_users(
                 heappush(coming, (after.arrival_s, after.user, after))
         answered = len(done)
     fleet.require_done()
-    return Simulation.of(_as_trace(asked), server, fleet)
+    return Simulation.of(_as_trace(asked), [fleet])
 
 
 def _as_trace(turns: list[Turn]) -> Trace:

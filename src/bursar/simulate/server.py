@@ -21,6 +21,8 @@ class Server:
     blocks: int
     block_tokens: int = 16
     usd_per_second: float | None = None
+    prefix_cache: bool = False
+    """Whether prompts that begin alike share their blocks."""
 
     def __post_init__(self) -> None:
         for name in ("blocks", "block_tokens"):

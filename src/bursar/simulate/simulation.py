@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from bursar.simulate.gaps import Gaps
 from bursar.simulate.replicas import Replicas
 from bursar.simulate.series import Floats, Timeline, timeline
-from bursar.simulate.server import Server
 from bursar.usage import Usage
 from bursar.workload.traces import Trace
 
@@ -29,12 +29,16 @@ class Simulation:
 
     trace: Trace
     replica: Ints
-    """Which replica served it; -1: rejected, it can't fit."""
+    """Which replica answered it; -1: rejected, it can't fit."""
     admitted_s: Floats
     """When its prefill first began; NaN when rejected, as are the next two."""
     first_token_s: Floats
     finished_s: Floats
     preemptions: Ints
+    cached_tokens: Ints
+    """How much of its prompt was cached when it was admitted, so that no prefill was needed."""
+    stalled_s: Floats
+    """The longest wait for a token after a preemption or a move; 0 without either."""
     busy_seconds: Floats
     """(replicas,) time in steps."""
     timeline: Timeline
@@ -43,9 +47,12 @@ class Simulation:
     usage: Usage
 
     @classmethod
-    def of(cls, trace: Trace, server: Server, fleet: Replicas) -> Self:
-        """What came of a trace, when all is done; requests are in the order of their arrival."""
-        outcomes, replicas = fleet.outcomes, fleet.all
+    def of(cls, trace: Trace, fleets: Sequence[Replicas]) -> Self:
+        """What came of a trace, when all is done; requests are in the order of their arrival.
+
+        The fleets share their outcomes; their replicas are counted from the first fleet on.
+        """
+        outcomes, replicas = fleets[0].outcomes, [one for fleet in fleets for one in fleet.all]
         finished = np.array(outcomes.finished, dtype=np.float64)
         until = float(np.nanmax(finished)) if np.isfinite(finished).any() else 0.0
         busy = np.array([one.busy_seconds for one in replicas])
@@ -53,17 +60,19 @@ class Simulation:
         for one in replicas:
             gaps.include(one.gaps)
             one.close(until)
-        idle_watts, rent = server.times.idle_watts, server.usd_per_second
+        idle = [fleet.server.times.idle_watts for fleet in fleets for _ in fleet.all]
+        rents = [fleet.server.usd_per_second for fleet in fleets for _ in fleet.all]
+        powered = None not in idle
         served = np.isfinite(finished)
         usage = Usage(
             tokens_in=float(trace.input_tokens[served].sum()),
             tokens_out=float(trace.output_tokens[served].sum()),
             seconds=until,
-            joules=None
-            if idle_watts is None
-            else sum(one.busy_joules for one in replicas)
-            + idle_watts * float(np.sum(until - busy)),
-            usd=None if rent is None else rent * until * len(replicas),
+            joules=sum(one.busy_joules for one in replicas)
+            + float(np.dot(np.array(idle, dtype=np.float64), until - busy))
+            if powered
+            else None,
+            usd=None if None in rents else until * float(np.sum(np.array(rents, dtype=np.float64))),
             tool_calls=0.0,
         )
         return cls(
@@ -73,10 +82,10 @@ class Simulation:
             first_token_s=np.array(outcomes.first_token, dtype=np.float64),
             finished_s=finished,
             preemptions=np.array(outcomes.preemptions, dtype=np.int64),
+            cached_tokens=np.array(outcomes.cached, dtype=np.int64),
+            stalled_s=np.array(outcomes.stalled, dtype=np.float64),
             busy_seconds=busy,
-            timeline=timeline(
-                [one.series for one in replicas], until, powered=idle_watts is not None
-            ),
+            timeline=timeline([one.series for one in replicas], until, powered=powered),
             gaps=gaps,
             usage=usage,
         )
@@ -103,13 +112,27 @@ class Simulation:
         later[later == 0] = np.nan
         return np.asarray((self.finished_s - self.first_token_s) / later)
 
-    def attainment(self, *, ttft_s: float | None = None, tpot_s: float | None = None) -> float:
-        """Share of all requests served within both goals (seconds; None is no goal)."""
+    @property
+    def prefix_hit_rate(self) -> float:
+        """Share of the prompts' tokens that were cached; of requests served."""
+        asked = int(self.trace.input_tokens[self.served].sum())
+        return float(self.cached_tokens.sum()) / max(asked, 1)
+
+    def attainment(
+        self,
+        *,
+        ttft_s: float | None = None,
+        tpot_s: float | None = None,
+        stalled_s: float | None = None,
+    ) -> float:
+        """Share of all requests served within all goals (seconds; None is no goal)."""
         good = self.served
         if ttft_s is not None:
             good = good & (self.ttft_s <= ttft_s)
         if tpot_s is not None:
             good = good & ~(self.tpot_s > tpot_s)  # one token has no time between tokens
+        if stalled_s is not None:
+            good = good & (self.stalled_s <= stalled_s)
         return float(np.mean(good))
 
     def summary(self) -> dict[str, Any]:
@@ -118,6 +141,7 @@ class Simulation:
             "requests": len(self.trace),
             "completed": int(self.served.sum()),
             "preemptions": int(self.preemptions.sum()),
+            "prefix_hit_rate": self.prefix_hit_rate,
             "ttft_s": _statistics(self.ttft_s),
             "tpot_s": _statistics(self.tpot_s),
             "e2e_s": _statistics(self.e2e_s),

@@ -30,6 +30,29 @@ class Line(NamedTuple):
     joules_slope: float
     steps: float
 
+    def seconds_of(self, steps: int) -> float:
+        """What the first so many steps take."""
+        return steps * (self.seconds + self.seconds_slope * (steps - 1) / 2)
+
+    def joules_of(self, steps: int) -> float:
+        """What the first so many steps use."""
+        return steps * (self.joules + self.joules_slope * (steps - 1) / 2)
+
+    def steps_until(self, elapsed: float) -> int:
+        """The least n >= 1 with seconds_of(n) >= `elapsed`.
+
+        seconds_of(n) = n a + n (n - 1) b / 2 is solved for n, and rounding put right.
+        """
+        a, b = self.seconds, self.seconds_slope
+        linear = a - b / 2
+        root = math.sqrt(max(linear * linear + 2 * b * elapsed, 0.0))
+        n = max(1, math.ceil(2 * elapsed / (linear + root)))
+        while n > 1 and (n - 1) * (a + b * (n - 2) / 2) >= elapsed:
+            n -= 1
+        while n * (a + b * (n - 1) / 2) < elapsed:
+            n += 1
+        return n
+
 
 class StepTimes(Protocol):
     """Times and energies of the steps of one replica."""

@@ -14,6 +14,16 @@ from bursar.errors import BadInput
 from bursar.price import Price
 
 
+class Segment(NamedTuple):
+    """A part of a prompt that others may begin with too, in whole blocks."""
+
+    key: int
+    """The same for two prompts when all up to the end of this part is the same."""
+    blocks: int
+    end: int
+    """Tokens of the prompt up to its end."""
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """One request as a policy may see it. The engine moves the counters."""
@@ -32,6 +42,10 @@ class Job:
     computed: int = 0
     """How many of `target` are in the cache."""
     preemptions: int = 0
+    prefix: tuple[Segment, ...] = ()
+    """How the prompt begins, as far as that may be shared."""
+    received: int = 0
+    """Tokens of its cache that another engine has computed and sent along."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -63,6 +77,9 @@ class Decision(NamedTuple):
     """No arrival can change this."""
     most_steps: int | None = None
 
+
+HISTORY = 1000
+"""Answers that an engine remembers the lengths of."""
 
 DECODE = Decision()
 DECODE_DEAF = Decision(deaf=True)
@@ -107,11 +124,28 @@ class BatchState(Protocol):
         ...
 
     def held_blocks(self, job: Job) -> int:
-        """Blocks that a running job holds; a job gets those of its whole prefill on admission."""
+        """Blocks that only this running job holds; it got those of its prefill on admission."""
+        ...
+
+    def needed_blocks(self, job: Job) -> int:
+        """Free blocks that the admission of a waiting job takes."""
+        ...
+
+    def cached_tokens(self, job: Job) -> int:
+        """Tokens of a waiting job's `target`, but not all, that need no prefill."""
         ...
 
     def grows(self, job: Job) -> bool:
         """Whether a running job needs a block for its next decode step."""
+        ...
+
+    def generated(self, job: Job) -> int:
+        """Tokens of a job's answer so far, also while it decodes."""
+        ...
+
+    @property
+    def finished_outputs(self) -> Sequence[int]:
+        """Tokens of the last answers that were finished here, at most `HISTORY`, rising."""
         ...
 
 

@@ -53,11 +53,11 @@ class Orca:
         chunks: list[Chunk] = []
         for job in state.waiting:
             unreserved -= self._reserved(job, state)
-            free -= blocks_for(job.target, state.block_tokens)
+            free -= state.needed_blocks(job)
             alone = not state.running and not chunks
             if len(chunks) == room or free < 0 or (unreserved < 0 and not alone):
                 break
-            chunks.append(Chunk(job, job.target))
+            chunks.append(Chunk(job, job.target - state.cached_tokens(job)))
         return chunks
 
     def _reserved(self, job: Job, state: BatchState) -> int:

@@ -19,7 +19,6 @@ from bursar.policies.batching.base import (
     BatchState,
     Chunk,
     Decision,
-    blocks_for,
     require_at_least_one,
     victims,
 )
@@ -51,9 +50,10 @@ class PrefillFirst:
         free, tokens = state.free_blocks - kept, self.max_tokens
         chunks: list[Chunk] = []
         for job in state.waiting:
-            free -= blocks_for(job.target, state.block_tokens)
-            tokens -= job.target
+            left = job.target - state.cached_tokens(job)
+            free -= state.needed_blocks(job)
+            tokens -= left
             if len(chunks) == room or free < 0 or (tokens < 0 and chunks):
                 break
-            chunks.append(Chunk(job, job.target))
+            chunks.append(Chunk(job, left))
         return chunks

@@ -19,7 +19,6 @@ from bursar.policies.batching.base import (
     BatchState,
     Chunk,
     Decision,
-    blocks_for,
     require_at_least_one,
     victims,
 )
@@ -60,10 +59,10 @@ class SarathiServe:
         kept = int(self.watermark * state.blocks) if jobs else 0
         free = state.free_blocks - state.growth_blocks - kept
         for job in state.waiting:
-            free -= blocks_for(job.target, state.block_tokens)
+            free -= state.needed_blocks(job)
             if budget <= 0 or jobs >= self.max_jobs or free < 0:
                 break
-            chunks.append(Chunk(job, min(budget, job.target)))
+            chunks.append(Chunk(job, min(budget, job.target - state.cached_tokens(job))))
             budget -= chunks[-1].tokens
             jobs += 1
         return chunks

@@ -41,5 +41,5 @@ class StaticBatching:
             free -= blocks_for(longest, state.block_tokens)
             if len(chunks) == self.max_jobs or (chunks and free < 0):
                 break
-            chunks.append(Chunk(job, job.target))
+            chunks.append(Chunk(job, job.target - state.cached_tokens(job)))
         return Decision(chunks=chunks)
