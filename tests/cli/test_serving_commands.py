@@ -45,6 +45,25 @@ def test_more_replicas_wait_less_and_cost_more() -> None:
     assert many.document["devices"] == 4
 
 
+def test_prompts_that_begin_alike_are_computed_once_with_a_prefix_cache() -> None:
+    lines = [f"{i},1000,10,{i % 2}" for i in range(20)]
+    head = "arrival_s,input_tokens,output_tokens,prefix_id"
+    Path("alike.csv").write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    on = ("simulate", *ON[:2], "--trace", "alike.csv", "--device", "l4", "--json")
+    plain, cached = bursar(*on).document, bursar(*on, "--prefix-cache").document
+    assert plain["prefix_hit_rate"] == 0
+    assert cached["prefix_hit_rate"] > 0.8
+    assert cached["ttft_s"]["p50"] < plain["ttft_s"]["p50"]
+
+
+def test_a_folder_without_operator_tables_is_refused() -> None:
+    Path("tables").mkdir()
+    for folder, says in (("tables", "no operator tables"), ("absent", "is no folder")):
+        ran = bursar("simulate", *ON, "--device", "l4", "--tables", folder)
+        assert ran.code == 2
+        assert says in " ".join(ran.err.split())
+
+
 def test_plan_gives_what_scripts_rely_on() -> None:
     ran = bursar("plan", *ON, "--devices", "l4,l40s", "--ttft", "2 s", "--tpot", "60 ms", "--json")
     assert ran.code == 0, ran.err

@@ -42,6 +42,8 @@ def simulate(
     dp: Annotated[int, typer.Option(help="data parallel groups, experts spread over all")] = 1,
     dtype: Annotated[str, typer.Option(help="of the weights")] = "bf16",
     kv_dtype: Annotated[str, typer.Option(help="of keys and values")] = "bf16",
+    tables: Annotated[str, typer.Option(help="a folder of measured operator tables")] = "",
+    prefix_cache: Annotated[bool, typer.Option(help="prompts that begin alike share it")] = False,
     speed: Annotated[float, typer.Option(help="play the trace so many times as fast")] = 1.0,
     ttft: Annotated[str | None, typer.Option(help='goal to the first token, "2 s"')] = None,
     tpot: Annotated[str | None, typer.Option(help='goal between tokens, "60 ms"')] = None,
@@ -49,7 +51,11 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """What a trace of requests would meet: latencies, energy and rent, without a GPU."""
-    serving = Serving(model, device, tp, pp, dp, dtype, kv_dtype, replicas, policy, router)
+    serving = Serving(
+        *(model, device, tp, pp, dp, dtype, kv_dtype, replicas, policy, router),
+        tables=tables,
+        prefix_cache=prefix_cache,
+    )
     goal = Goal(parse_seconds(ttft, "--ttft"), parse_seconds(tpot, "--tpot"))
     folder = fresh_dir(runs, f"simulate-{trace.stem}-{device}")
     record = run_simulate(serving, trace, speed, goal, out=folder, command=command())
@@ -72,6 +78,8 @@ def _title(record: SimulateRecord) -> str:
     says = f"{record.completed:,} of {record.requests:,} requests served"
     if record.slo_attainment is not None:
         says += f", {record.slo_attainment:.1%} within the goal"
+    if record.prefix_hit_rate:
+        says += f", {record.prefix_hit_rate:.1%} of prompt tokens cached"
     if record.preemptions:
         says += f", {record.preemptions:,} preemptions"
     return says

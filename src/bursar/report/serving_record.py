@@ -81,6 +81,8 @@ class SimulateRecord(Run):
     left_out: int
     """Requests of the file that were not served when it was recorded, and so not simulated."""
     preemptions: int
+    prefix_hit_rate: Share = 0.0
+    """Share of the prompts' tokens that were in the cache already."""
     slo_attainment: Share | None
     """Share of requests within the goal; None without a goal."""
     ttft_s: Latency

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bursar.catalog import device, model
 from bursar.cost import Deployment
+from bursar.cost.tables import Engine, OperatorCosts, read_tables
 from bursar.errors import BadInput
 from bursar.fleet import Goal
 from bursar.policies.batching import BATCHING
@@ -25,7 +26,14 @@ from bursar.report.serving_record import (
     TimelineRecord,
 )
 from bursar.run.folder import new_folder, write
-from bursar.simulate import Server, Simulation, Timeline, server_of, simulate
+from bursar.simulate import (
+    Server,
+    Simulation,
+    TabulatedTimes,
+    Timeline,
+    server_of,
+    simulate,
+)
 from bursar.units import parse_amounts
 from bursar.version import __version__
 from bursar.workload.traces.formats import read_recording
@@ -48,6 +56,18 @@ class Serving:
     replicas: int = 1
     policy: str = "sarathi"
     router: str = "round_robin"
+    tables: str = ""
+    """A folder of measured operator tables to take times from; "": the roofline."""
+    prefix_cache: bool = False
+
+    def server(self, place: Deployment) -> Server:
+        """What a replica is made of. Raises `BadInput` for unreadable tables."""
+        server = replace(server_of(place), prefix_cache=self.prefix_cache)
+        if not self.tables:
+            return server
+        costs = OperatorCosts(place.device, Engine("vllm"), read_tables(Path(self.tables)))
+        times = TabulatedTimes(place, lambda n, c, k: costs.step_arrays(place, n, c, k))
+        return replace(server, times=times)
 
     def deployment(self) -> Deployment:
         """One replica. Raises `BadInput` for unknown names."""
@@ -80,7 +100,7 @@ def run_simulate(
             raise BadInput(
                 f"{path}: holds no request that was served; there is nothing to simulate"
             )
-        server = server_of(place)
+        server = serving.server(place)
         start = time.perf_counter()
         found = simulate(
             recording.trace.sped_up(speed),
