@@ -153,7 +153,7 @@ def _line(row: FleetRow) -> list[str]:
 def _certificate(record: PlanRecord) -> str:
     """What is proven, how sure it is, and what to measure."""
     best = "the cheapest" if record.budget_usd_per_hour is None else "the most traffic of any"
-    says = [f"Within {record.gap:.2%} of {best} mix that the cost model allows."]
+    says = [f"Within {record.gap:.2%} of {best} mix of the types it was chosen from, so full."]
     if record.price:
         says.append(f"One more dollar an hour would carry {record.price:.2f} requests a second.")
     says.append(

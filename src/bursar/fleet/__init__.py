@@ -1,10 +1,28 @@
 """Which instances to rent, how to run them, and what they carry: the planner behind `bursar plan`.
 
+kinds        the lengths of a trace in boxes, with rates
 capacity     what one instance carries within a latency goal
 candidates   the deployments of a model that are worth considering
+mix          a fleet of several types, simulated
+search       how full instances may be
+plan         the planner
+confidence   how sure a plan is, and what to measure
+commands     command lines and manifests
 """
 
 from bursar.fleet.candidates import Candidate, candidates, deployments, loads
 from bursar.fleet.capacity import Capacity, Goal, capacity
+from bursar.fleet.plan import FleetPlans, Request, plan_fleet
 
-__all__ = ["Candidate", "Capacity", "Goal", "candidates", "capacity", "deployments", "loads"]
+__all__ = [
+    "Candidate",
+    "Capacity",
+    "FleetPlans",
+    "Goal",
+    "Request",
+    "candidates",
+    "capacity",
+    "deployments",
+    "loads",
+    "plan_fleet",
+]

@@ -4,13 +4,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from bursar.cost import Deployment
+from bursar.policies.batching import BatchPolicy, SarathiServe
 
 _QUANTISED = {"fp8": "fp8", "int8": "compressed-tensors", "fp4": "modelopt_fp4"}
 _CACHES = {"fp8": "fp8", "bf16": "auto"}
+_CLUSTERS = {
+    "NVIDIA": ("nvidia.com/gpu", "vllm/vllm-openai:latest"),
+    "AMD": ("amd.com/gpu", "rocm/vllm:latest"),
+}
+"""Vendor -> what Kubernetes calls its devices, and vLLM's image for them."""
 
 
-def vllm_serve(place: Deployment, model_path: str, *, max_jobs: int, chunk_tokens: int) -> str:
-    """A command line that runs an instance as it was planned and simulated."""
+def vllm_serve(place: Deployment, model_path: str, policy: BatchPolicy) -> str:
+    """A command line that runs an instance as it was planned; its batching only if it is Sarathi's.
+
+    The other policies are not vLLM's, which then keeps its own limits.
+    """
     words = [f"vllm serve {model_path}", f"--tensor-parallel-size {place.tp}"]
     if place.pp > 1:
         words.append(f"--pipeline-parallel-size {place.pp}")
@@ -19,15 +28,16 @@ def vllm_serve(place: Deployment, model_path: str, *, max_jobs: int, chunk_token
     if place.dtype in _QUANTISED:
         words.append(f"--quantization {_QUANTISED[place.dtype]}")
     words.append(f"--kv-cache-dtype {_CACHES.get(place.kv_dtype, place.kv_dtype)}")
-    words += [
-        f"--max-num-seqs {max_jobs}",
-        f"--max-num-batched-tokens {chunk_tokens}",
-        "--enable-chunked-prefill",
-    ]
+    if isinstance(policy, SarathiServe):
+        words += [
+            f"--max-num-seqs {policy.max_jobs}",
+            f"--max-num-batched-tokens {policy.max_tokens}",
+            "--enable-chunked-prefill",
+        ]
     return " ".join(words)
 
 
-def sglang_serve(place: Deployment, model_path: str, *, max_jobs: int, chunk_tokens: int) -> str:
+def sglang_serve(place: Deployment, model_path: str, policy: BatchPolicy) -> str:
     """The same for SGLang."""
     words = [f"python -m sglang.launch_server --model-path {model_path} --tp {place.tp * place.dp}"]
     if place.pp > 1:
@@ -38,19 +48,27 @@ def sglang_serve(place: Deployment, model_path: str, *, max_jobs: int, chunk_tok
         words.append(f"--quantization {_QUANTISED[place.dtype]}")
     if place.kv_dtype == "fp8":
         words.append("--kv-cache-dtype fp8_e4m3")
-    words += [f"--max-running-requests {max_jobs}", f"--chunked-prefill-size {chunk_tokens}"]
+    if isinstance(policy, SarathiServe):
+        words += [
+            f"--max-running-requests {policy.max_jobs}",
+            f"--chunked-prefill-size {policy.max_tokens}",
+        ]
     return " ".join(words)
 
 
 def kubernetes(name: str, command: str, place: Deployment, replicas: int) -> dict[str, Any]:
-    """A Deployment manifest, as data that is both JSON and YAML."""
+    """A Deployment manifest, as data that is both JSON and YAML.
+
+    For vendors without an image of vLLM that we know, the manifest names neither image nor devices.
+    """
     labels = {"app": name}
+    devices, image = _CLUSTERS.get(place.device.vendor, ("", ""))
     container = {
         "name": "server",
-        "image": "vllm/vllm-openai:latest",
+        "image": image,
         "command": command.split(),
         "ports": [{"containerPort": 8000}],
-        "resources": {"limits": {"nvidia.com/gpu": place.devices}},
+        "resources": {"limits": {devices: place.devices} if devices else {}},
         "readinessProbe": {"httpGet": {"path": "/health", "port": 8000}},
     }
     return {

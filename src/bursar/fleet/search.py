@@ -37,6 +37,7 @@ class FleetPlan:
     """A fleet, what the allocator promised, and what the simulator found."""
 
     fleet: Fleet
+    """Its gap and price hold among the candidates of the search, filled as in `fill`."""
     instances: tuple[Candidate, ...]
     """Those rented, in the order of `counts`."""
     counts: tuple[int, ...]

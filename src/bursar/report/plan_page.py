@@ -56,7 +56,11 @@ def _headline(record: PlanRecord) -> str:
             ("Rent, USD/h", dollars(record.usd_per_hour), rent),
             ("Within the goal", share(record.slo_attainment), met),
             ("Chance", share(record.probability, 0), "that it is met, by how far predictions err"),
-            ("Gap", share(record.gap, 2), f"at most, to {best} mix that the cost model allows"),
+            (
+                "Gap",
+                share(record.gap, 2),
+                f"at most, to {best} mix of the types it was chosen from, as full as here",
+            ),
             (
                 "Price",
                 count(record.price),

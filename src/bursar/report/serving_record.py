@@ -134,9 +134,8 @@ class AloneRow(FleetRow):
 
 
 class Predicted(Part):
-    """What the allocator promised of the plan."""
+    """What the allocator planned with."""
 
-    slo_attainment: Share
     fill: tuple[Amount, ...]
     """Per entry of the fleet, the share of its predicted capacity that is used."""
 
@@ -146,8 +145,6 @@ class Simulated(Part):
 
     requests: int
     slo_attainment: Share
-    disagreement: float
-    """Predicted less simulated attainment."""
 
 
 class Commands(Part):

@@ -149,20 +149,16 @@ class _Planning:
 
     def _record(self, plan: FleetPlan) -> dict[str, Any]:
         model = self.request.model.name
-        limits = {"max_jobs": 256, "chunk_tokens": 512}
-        lines = [vllm_serve(c.deployment, model, **limits) for c in plan.instances]
+        policy = BATCHING[self.policy]()
+        lines = [vllm_serve(c.deployment, model, policy) for c in plan.instances]
         return self._row(plan) | {
             "price": plan.requests_per_second_per_usd,
             "gap": plan.fleet.gap,
-            "predicted": {"slo_attainment": 1.0, "fill": list(plan.fill)},
-            "simulated": {
-                "requests": len(plan.trace),
-                "slo_attainment": plan.attainment,
-                "disagreement": 1.0 - plan.attainment,
-            },
+            "predicted": {"fill": list(plan.fill)},
+            "simulated": {"requests": len(plan.trace), "slo_attainment": plan.attainment},
             "commands": {
                 "vllm": lines,
-                "sglang": [sglang_serve(c.deployment, model, **limits) for c in plan.instances],
+                "sglang": [sglang_serve(c.deployment, model, policy) for c in plan.instances],
             },
             "kubernetes": manifests(
                 kubernetes(f"{model}-{c.deployment.device.name}-{i}", line, c.deployment, n)

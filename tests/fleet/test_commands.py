@@ -1,0 +1,36 @@
+"""Command lines run an instance as it was planned, and manifests ask for the right devices."""
+
+import pytest
+
+from bursar.catalog import device, model
+from bursar.cost import Deployment
+from bursar.fleet.commands import kubernetes, sglang_serve, vllm_serve
+from bursar.policies.batching import PrefillFirst, SarathiServe
+
+
+def place(name: str, **how) -> Deployment:
+    return Deployment(model("llama-3.1-8b"), device(name), **how)
+
+
+def test_limits_are_those_of_the_policy_that_was_simulated() -> None:
+    policy = SarathiServe(max_jobs=33, max_tokens=777)
+    where = place("h100-sxm", tp=2, dtype="fp8", kv_dtype="fp8")
+    vllm, sglang = (serve(where, "weights", policy) for serve in (vllm_serve, sglang_serve))
+    for words in ("--max-num-seqs 33", "--max-num-batched-tokens 777", "--tensor-parallel-size 2"):
+        assert words in vllm
+    for words in ("--max-running-requests 33", "--chunked-prefill-size 777", "--tp 2"):
+        assert words in sglang
+    assert "--quantization fp8" in vllm
+    assert "777" not in vllm_serve(where, "weights", PrefillFirst(max_tokens=777))
+
+
+@pytest.mark.parametrize(
+    ("name", "resource"), [("h100-sxm", "nvidia.com/gpu"), ("mi300x", "amd.com/gpu")]
+)
+def test_a_manifest_asks_for_the_vendors_devices(name: str, resource: str) -> None:
+    where = place(name, tp=4)
+    manifest = kubernetes("server", "vllm serve weights", where, replicas=3)
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == {resource: 4}
+    assert manifest["spec"]["replicas"] == 3
+    assert ("rocm" in container["image"]) == (name == "mi300x")
