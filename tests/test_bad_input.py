@@ -297,7 +297,12 @@ def test_a_person_who_interrupts(home: Path, monkeypatch: pytest.MonkeyPatch) ->
         return usual(self, request)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SimulatedBackend, "_sample", interrupted)
-    ran = bursar(*words(SOLVE), "--strategy", "self_consistency")
+    # a shell starts background jobs with Ctrl-C ignored, and then there is nothing to test
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        ran = bursar(*words(SOLVE), "--strategy", "self_consistency")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert is_one_clear_message(ran, 130, "stopped; what was spent is in the ledger")
     assert (booked(home).tokens or 0) > 0
     assert_left_whole(home)
