@@ -12,25 +12,27 @@ import argparse
 import csv
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from cost_roofline import DATA, Point, _point, predict
 
-from bursar.cost import MEASURED, Deployment
-from bursar.cost.tables import Engine, OperatorCosts, OperatorTable, read_tables
+from bursar.cost import MEASURED, Deployment, step_arrays
+from bursar.cost.calibration import Calibration, calibration
+from bursar.cost.tables import Engine, operator_steps
+from bursar.cost.work import Rows
 
 TABLES = DATA.parent / "aiconfigurator"
 CHUNK = 8192
-BLOCK_SCALED = ("qwen", "minimax", "deepseek", "glm")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    tables = read_tables(TABLES)
-    rows = [predicted(point, row, tables) for point, row in points()]
+    known = calibration(TABLES)
+    rows = [predicted(point, row, known) for point, row in points()]
     groups = defaultdict(list)
     for row in rows:
         groups[row["model"], row["device"], row["engine"]].append(row)
@@ -55,15 +57,13 @@ def points() -> list[tuple[Point, dict[str, str]]]:
     return [(point, row) for point, row in read if isinstance(point, Point)]
 
 
-def predicted(
-    point: Point, row: dict[str, str], tables: tuple[OperatorTable, ...]
-) -> dict[str, object]:
+def predicted(point: Point, row: dict[str, str], known: Calibration) -> dict[str, object]:
     """What was measured and what each tier says, in seconds."""
-    place, engine = deployment(point), settings(point, row)
-    with_tables = _costs(place, engine, tables)
-    without = _costs(place, engine, ())
-    table, low, high, share = between_tokens(with_tables, place, point)
-    fitted, fitted_low, fitted_high, _ = between_tokens(without, place, point)
+    without = replace(deployment(point), engine=settings(point, row))
+    with_tables = replace(without, calibration=known)
+    place = without
+    table, low, high, share = between_tokens(with_tables, point)
+    fitted, fitted_low, fitted_high, _ = between_tokens(without, point)
     return {
         "model": place.model.name,
         "device": place.device.name,
@@ -71,7 +71,7 @@ def predicted(
         "version": row["backend_version"],
         "tp": place.tp,
         "dp": place.dp,
-        "ep": engine.ep,
+        "ep": place.engine.ep,
         "batch": point.batch,
         "tokens_in": point.tokens_in,
         "tokens_out": point.tokens_out,
@@ -85,7 +85,7 @@ def predicted(
         "fitted_low": fitted_low,
         "fitted_high": fitted_high,
         "roofline": predict(point, MEASURED)[1],
-        "decode": float(with_tables.step_arrays(place, 1, _length(point), point.batch).seconds),
+        "decode": float(step_arrays(with_tables, 1, _length(point), point.batch).seconds),
     }
 
 
@@ -105,34 +105,21 @@ def deployment(point: Point) -> Deployment:
 
 
 def settings(point: Point, row: dict[str, str]) -> Engine:
-    """The row's engine. Checkpoints of these makers scale FP8 by blocks, whatever the row says."""
-    name = point.deployment.model.name
-    blocks = row["gemm_quant_mode"] == "fp8_block" or name.startswith(BLOCK_SCALED)
+    """The row's engine."""
+    blocks = True if row["gemm_quant_mode"] == "fp8_block" else None
     return Engine(point.backend, block_scales=blocks, ep=int(row["moe_ep_size"] or 1))
 
 
-_KNOWN: dict[tuple[str, Engine, bool], OperatorCosts] = {}
-
-
-def _costs(place: Deployment, engine: Engine, tables: tuple[OperatorTable, ...]) -> OperatorCosts:
-    key = (place.device.name, engine, bool(tables))
-    if key not in _KNOWN:
-        _KNOWN[key] = OperatorCosts(place.device, engine, tables)
-    return _KNOWN[key]
-
-
-def between_tokens(
-    costs: OperatorCosts, place: Deployment, point: Point
-) -> tuple[float, float, float, float]:
+def between_tokens(place: Deployment, point: Point) -> tuple[float, float, float, float]:
     """(seconds, low, high, share of it from tables) of one token of one request."""
     length = _length(point)
     chunks = -(-point.tokens_in // CHUNK)
     size = point.tokens_in / chunks
-    decode = costs.step_arrays(place, 1, length, point.batch)
+    decode = operator_steps(place, Rows.of(1, length, point.batch))
     starts = size * np.arange(chunks)[:, None]
     new = np.concatenate([np.ones_like(starts), np.full_like(starts, max(size, 2))], axis=-1)
     context = np.concatenate([np.full_like(starts, length), starts], axis=-1)
-    mixed = costs.step_arrays(place, new, context, np.array([point.batch, 1.0]))
+    mixed = operator_steps(place, Rows.of(new, context, np.array([point.batch, 1.0])))
     often = (point.batch - 1) / max(point.tokens_out - 1, 1)
 
     def mean(alone: np.ndarray, together: np.ndarray) -> float:

@@ -10,6 +10,7 @@ admits by default (1 % of the blocks kept free), and with no block kept free.
 import argparse
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from rich.console import Console
 
 from bursar.catalog import device, model
 from bursar.cli.screen import plain_table
-from bursar.cost import DATASHEET, Deployment
-from bursar.cost.tables import Engine, OperatorCosts, read_tables
+from bursar.cost import Deployment
+from bursar.cost.calibration import EngineLaw, calibration
+from bursar.cost.tables import Engine
 from bursar.policies.batching import SarathiServe
 from bursar.simulate import Server, Simulation, TabulatedTimes, simulate
 from bursar.workload.traces.formats import read_recording
@@ -28,6 +30,9 @@ from bursar.workload.traces.formats import read_recording
 RESULTS = Path(__file__).parent / "results" / "recorded_run.json"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "serving" / "llmservingsim"
 RUN = Path("bench") / "RTX4090" / "Llama-3.1-8B" / "vllm"
+ENGINE_ALONE = EngineLaw(0.0, 0.0, 1.0, 0.0, 0.0)
+"""The run's times are those of the engine, without a server in front of it."""
+
 BARS = {"e2e_s": 0.03, "tpot_s": 0.03, "ttft_s": 0.15}
 
 
@@ -35,12 +40,14 @@ def predicted(folder: Path, watermark: float) -> Simulation:
     """The run, simulated."""
     meta = json.loads((folder / RUN / "meta.json").read_text(encoding="utf-8"))
     limits, cache = meta["engine_kwargs"], meta["kv_cache"]
-    place = Deployment(model("llama-3.1-8b"), device("rtx-4090"), efficiency=DATASHEET)
-    engine = Engine("vllm", fused_attention=True)
-    costs = OperatorCosts(place.device, engine, read_tables(folder / "profiler"))
-    times = TabulatedTimes(place, lambda n, c, k: costs.step_arrays(place, n, c, k))
+    place = Deployment(
+        model("llama-3.1-8b"),
+        device("rtx-4090"),
+        engine=Engine("vllm", fused_attention=True),
+        calibration=replace(calibration(folder / "profiler"), law={"any": ENGINE_ALONE}),
+    )
     policy = SarathiServe(limits["max_num_seqs"], limits["max_num_batched_tokens"], watermark)
-    server = Server(times, cache["num_gpu_blocks"], cache["block_size"])
+    server = Server(TabulatedTimes(place), cache["num_gpu_blocks"], cache["block_size"])
     return simulate(read_recording(folder / RUN / "requests.jsonl").trace, server, policy)
 
 

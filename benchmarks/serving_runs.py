@@ -21,8 +21,9 @@ from scipy.optimize import brentq
 
 from bursar import catalog
 from bursar.cost import Deployment
-from bursar.cost.endtoend import Columns, Operators, Pool, Served, features, tpot_seconds
+from bursar.cost.endtoend import Pool, Served, latencies
 from bursar.cost.endtoend.named import named_model
+from bursar.cost.tables import Engine
 from bursar.errors import BadInput
 
 BLOCK_TOKENS = 16
@@ -43,10 +44,10 @@ class Stage:
     ttft: float
 
 
-def runs(folder: Path, tables: Operators, device: str) -> Result:
+def runs(folder: Path, device: str) -> Result:
     """Errors by stage, each model's by what the others' runs say of the first token."""
     stages = list(_stages(folder))
-    tpot = np.array([_tpot(stage, tables, device) for stage in stages])
+    tpot = np.array([_tpot(stage, device) for stage in stages])
     models = np.array([stage.model for stage in stages])
     measured = np.array([(stage.latency, stage.ttft) for stage in stages]).T
     out = np.array([stage.tokens_out for stage in stages])
@@ -90,20 +91,20 @@ def _stages(folder: Path) -> Iterator[Stage]:
         )
 
 
-def _tpot(stage: Stage, operators: Operators, device: str) -> float:
+def _tpot(stage: Stage, device: str) -> float:
     """Seconds between tokens with as many requests in flight as keep up with the rate."""
-    place = Deployment(named_model(stage.model).found, catalog.device(device), tp=stage.tp)
+    spec, engine = named_model(stage.model).found, Engine("vllm")
+    place = Deployment(spec, catalog.device(device), tp=stage.tp, engine=engine)
 
     def seconds(in_flight: float) -> float:
         served = Served(
-            engine="vllm",
             decode=Pool(place),
             in_flight=in_flight,
             tokens_in=stage.tokens_in,
             tokens_out=stage.tokens_out,
             cached_in=max(0, stage.tokens_in - BLOCK_TOKENS),
         )
-        return float(tpot_seconds(Columns.of([features(served, operators)]))[0])
+        return latencies(served)[1].item()
 
     def more(in_flight: float) -> float:
         return stage.rate * stage.tokens_out * seconds(in_flight) - in_flight

@@ -27,7 +27,8 @@ from rich.progress import track
 from serving_figures import WAYS, renewed, shown
 from serving_runs import runs
 
-from bursar.cost.endtoend import Measured, Operators, read_measured, shipped
+from bursar.cost.calibration import shipped
+from bursar.cost.endtoend import Measured, read_measured
 from bursar.cost.endtoend.fit import Sample, calibrate, laws_without, left_out, priced
 from bursar.errors import BadInput
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = read_measured(chosen.measured)
         result = run(rows, chosen.tables, leave_out=chosen.leave_group_out)
         if chosen.runs is not None:
-            result["runs"] = runs(chosen.runs, Operators(), "h100-sxm")
+            result["runs"] = runs(chosen.runs, "h100-sxm")
     except BadInput as error:
         print(f"serving_truth: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -209,9 +210,9 @@ def _configuration(row: Measured) -> tuple[object, ...]:
     """What tells one server and its load from another."""
     served = row.served
     pools = (served.decode,) if served.prefill is None else (served.decode, served.prefill)
-    sizes = [(p.place.tp, p.place.dp, p.place.dtype, p.workers, p.ep) for p in pools]
+    sizes = [(p.place.tp, p.place.dp, p.place.dtype, p.workers, p.place.engine) for p in pools]
     load = (served.in_flight, served.tokens_in, served.tokens_out)
-    return row.group, served.engine, served.block_scales, *sizes, *load
+    return row.group, *sizes, *load
 
 
 def _score(goal: str, served: Any, ttft: float, tpot: float) -> float:

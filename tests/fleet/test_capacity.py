@@ -19,8 +19,8 @@ def test_latencies_are_those_of_a_request_among_as_many() -> None:
     found = capacity(place(), *SIZES, Goal(2.0, 0.02))
     for i, (prompt, out) in enumerate(zip(*SIZES, strict=True)):
         one = request_cost(place(), int(prompt), int(out), batch=int(found.batch[i]))
-        assert found.ttft_s[i] == pytest.approx(one.ttft_seconds, rel=1e-6)
-        assert found.tpot_s[i] == pytest.approx(one.tpot_seconds, rel=0.01)
+        assert found.ttft_s[i] == pytest.approx(one.ttft.middle, rel=1e-6)
+        assert found.tpot_s[i] == pytest.approx(one.tpot.middle, rel=0.01)
         leave = found.batch[i] / one.usage.seconds  # Little's law
         assert found.requests_per_second[i] == pytest.approx(leave, rel=0.01)
 

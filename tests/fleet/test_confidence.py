@@ -11,7 +11,7 @@ from bursar.fleet.confidence import chance, log_spread, slower, worth_measuring
 
 def test_the_interval_holds_80_percent() -> None:
     place = Deployment(model("llama-3.1-8b"), device("h100-sxm"))
-    spread, ends = log_spread(place), (place.efficiency.low, place.efficiency.high)
+    spread, ends = log_spread(place), place.interval("fitted", "aggregated", "tpot")
     middle = np.log(ends).mean()
     inside = np.diff(norm.cdf((np.log(ends) - middle) / spread))
     assert inside[0] == pytest.approx(0.8)

@@ -1,12 +1,13 @@
 """The simulator's step times are those of the cost model, for every model and batch."""
 
 from bisect import bisect_right
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bursar import catalog
-from bursar.cost import Deployment, joules, step_arrays
+from bursar.cost import MEASURED, Deployment, joules, step_arrays
 from bursar.errors import BadInput
 from bursar.simulate.roofline_times import RooflineTimes
 
@@ -23,7 +24,8 @@ def classes(windows: tuple[int, ...], contexts: list[int]) -> tuple[list[int], l
 
 
 def truth(place: Deployment, rows: list[tuple[int, int]]) -> tuple[float, float]:
-    """Seconds and joules of a step of (new, context) rows by the cost model."""
+    """Seconds and joules of a step of (new, context) rows by the roofline."""
+    place = replace(place, efficiency=MEASURED)
     new, context = np.array(rows, dtype=float).T
     steps = step_arrays(place, new, context)
     energy = joules(place, steps)
@@ -72,6 +74,6 @@ def test_a_line_ends_where_another_resource_binds() -> None:
         assert (predicted == pytest.approx(seconds, rel=1e-6)) is same
 
 
-def test_pipelines_are_refused() -> None:
+def test_a_rooflines_pipelines_are_refused() -> None:
     with pytest.raises(BadInput, match="pp = 2"):
         RooflineTimes(Deployment(catalog.model("llama-3.1-8b"), catalog.device("h100"), pp=2))

@@ -11,11 +11,13 @@ import typer
 
 from bursar.catalog.tables import TABLES, rows
 from bursar.cli.screen import AsJson, emit, plain_table, screen
+from bursar.cost.calibration import calibration as read_calibration
 from bursar.cost.quote import quote_api, quote_device
 from bursar.errors import BadInput
 from bursar.ledger import Ledger
 from bursar.methods import methods_table
-from bursar.report.format import short
+from bursar.report.format import LATENCIES, short
+from bursar.run.simulating import as_path
 from bursar.units import RESOURCES, format_amount
 
 ledgers = typer.Typer(help="Look into a ledger: verify, show, totals.", no_args_is_help=True)
@@ -34,6 +36,10 @@ def cost(
     pp: Annotated[int, typer.Option(help="pipeline stages")] = 1,
     dtype: Annotated[str, typer.Option(help="of the weights")] = "bf16",
     kv_dtype: Annotated[str, typer.Option(help="of keys and values")] = "bf16",
+    dp: Annotated[int, typer.Option(help="data parallel groups, experts spread over all")] = 1,
+    engine: Annotated[str, typer.Option(help="vllm, sglang, trtllm or another")] = "vllm",
+    tables: Annotated[str, typer.Option(help="a folder of measured operator tables")] = "",
+    calibration: Annotated[str, typer.Option(help="of `bursar calibrate --serving`")] = "",
     grid: Annotated[str | None, typer.Option(help="a country, for grams of CO2e")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,14 +58,22 @@ def cost(
             cached_in=cached,
             tp=tp,
             pp=pp,
+            dp=dp,
             dtype=dtype,
             kv_dtype=kv_dtype,
             country=grid,
+            engine=engine,
+            known=read_calibration(as_path(tables), as_path(calibration)),
         )
     lines = [
         [name, *(format_amount(name, quote[part][name]) for part in ("usage", "low", "high"))]
         for name in RESOURCES
         if quote["usage"][name] is not None
+    ]
+    lines += [
+        [says, *(format_amount("seconds", x) for x in (quote[name], *quote["intervals"][name]))]
+        for name, says in LATENCIES.items()
+        if quote.get(name) is not None and name in quote["intervals"]
     ]
     title = f"{quote['model']}, {tokens_in} + {tokens_out} tokens, tier: {quote['tier']}"
     screen(as_json).print(plain_table(title, ["resource", "expected", "low", "high"], lines))

@@ -16,18 +16,12 @@ from bursar.fleet import Goal
 from bursar.fleet.plan import Request
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
-from bursar.report.format import fleet_words
+from bursar.report.format import LATENCIES, fleet_words, seconds
 from bursar.report.serving_record import FleetRow, PlanRecord, SimulateRecord
 from bursar.run.folder import fresh_dir
 from bursar.run.planning import USUAL_DEVICES, parse_rent, run_plan
 from bursar.run.simulating import Serving, parse_seconds, run_simulate
 from bursar.units import RESOURCES, format_amount
-
-LATENCIES = {
-    "ttft_s": "to the first token",
-    "tpot_s": "between tokens",
-    "e2e_s": "to the last token",
-}
 
 
 def simulate(
@@ -42,7 +36,9 @@ def simulate(
     dp: Annotated[int, typer.Option(help="data parallel groups, experts spread over all")] = 1,
     dtype: Annotated[str, typer.Option(help="of the weights")] = "bf16",
     kv_dtype: Annotated[str, typer.Option(help="of keys and values")] = "bf16",
+    engine: Annotated[str, typer.Option(help="vllm, sglang, trtllm or another")] = "vllm",
     tables: Annotated[str, typer.Option(help="a folder of measured operator tables")] = "",
+    calibration: Annotated[str, typer.Option(help="of `bursar calibrate --serving`")] = "",
     prefix_cache: Annotated[bool, typer.Option(help="prompts that begin alike share it")] = False,
     speed: Annotated[float, typer.Option(help="play the trace so many times as fast")] = 1.0,
     ttft: Annotated[str | None, typer.Option(help='goal to the first token, "2 s"')] = None,
@@ -53,7 +49,9 @@ def simulate(
     """What a trace of requests would meet: latencies, energy and rent, without a GPU."""
     serving = Serving(
         *(model, device, tp, pp, dp, dtype, kv_dtype, replicas, policy, router),
+        engine=engine,
         tables=tables,
+        calibration=calibration,
         prefix_cache=prefix_cache,
     )
     goal = Goal(parse_seconds(ttft, "--ttft"), parse_seconds(tpot, "--tpot"))
@@ -61,7 +59,7 @@ def simulate(
     record = run_simulate(serving, trace, speed, goal, out=folder, command=command())
     heads = ["seconds", "mean", "p50", "p90", "p99"]
     lines = [
-        [says, *(_seconds(getattr(getattr(record, name), p)) for p in heads[1:])]
+        [says, *(seconds(getattr(getattr(record, name), p)) for p in heads[1:])]
         for name, says in LATENCIES.items()
     ]
     show = screen(as_json)
@@ -83,10 +81,6 @@ def _title(record: SimulateRecord) -> str:
     if record.preemptions:
         says += f", {record.preemptions:,} preemptions"
     return says
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}" if value < 100 else f"{value:,.0f}"
 
 
 def plan(
@@ -145,8 +139,8 @@ def _line(row: FleetRow) -> list[str]:
         f"{row.usd_per_hour:.2f}",
         f"{row.requests_per_second:.2f}",
         f"{row.slo_attainment:.1%}",
-        _seconds(row.ttft_p99_s),
-        _seconds(row.tpot_p99_s),
+        seconds(row.ttft_p99_s),
+        seconds(row.tpot_p99_s),
     ]
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from bursar.catalog import Device, Grid, ModelSpec, dtype_bytes
+from bursar.cost.calibration import Calibration, EngineLaw, Interval, shipped
+from bursar.cost.tables.engine import Engine
 from bursar.errors import BadInput
 
 
@@ -64,6 +66,10 @@ class Deployment:
     a device without arithmetic in `dtype` computes in the next wider type. `pue` is the data
     centre's power over its computers' (1.56: mean of the Uptime Institute's survey of 2024); it
     enters grams of CO2e, not joules, which are the devices' own.
+
+    Times are summed over operators as `engine` runs them: read from the measured tables of
+    `calibration`, else from coefficients that were fitted to other devices. With `efficiency` they
+    are a plain roofline's, at these shares of the datasheet's rates.
     """
 
     model: ModelSpec
@@ -75,7 +81,9 @@ class Deployment:
     kv_dtype: str = "bf16"
     grid: Grid | None = None
     pue: float = 1.56
-    efficiency: Efficiency = field(default=MEASURED)
+    engine: Engine = field(default_factory=Engine)
+    calibration: Calibration = field(default_factory=shipped, repr=False)
+    efficiency: Efficiency | None = None
 
     def __post_init__(self) -> None:
         for name in ("tp", "pp", "dp"):
@@ -98,3 +106,22 @@ class Deployment:
     def devices(self) -> int:
         """Devices that work together."""
         return self.tp * self.pp * self.dp
+
+    @property
+    def law(self) -> EngineLaw:
+        """What its server adds to the seconds of its steps."""
+        if self.efficiency is None:
+            return self.calibration.of(self.engine.name)
+        return EngineLaw(
+            first_seconds=self.efficiency.seconds_per_request,
+            routed_seconds=0.0,
+            prompt_factor=1.0,
+            queue=self.efficiency.queue,
+            handling_seconds=0.0,
+        )
+
+    def interval(self, tier: str, mode: str, metric: str) -> Interval:
+        """Factors around a predicted time that enclose 80 of 100 measured ones."""
+        if self.efficiency is None:
+            return self.calibration.intervals[tier][mode][metric]
+        return self.efficiency.low, self.efficiency.high

@@ -3,10 +3,12 @@
 from typing import Any
 
 from bursar.catalog import api_price, device, grid, model
+from bursar.cost.calibration import Calibration, shipped
 from bursar.cost.deployment import Deployment
 from bursar.cost.hosted import hosted_cost
 from bursar.cost.memory import memory_bytes
 from bursar.cost.request import request_cost
+from bursar.cost.tables import Engine
 
 
 def quote_device(
@@ -24,8 +26,12 @@ def quote_device(
     kv_dtype: str = "bf16",
     country: str | None = None,
     pue: float = 1.56,
+    engine: str | None = None,
+    known: Calibration | None = None,
 ) -> dict[str, Any]:
     """One request among `batch` on a device of the catalogue (fields: see `Deployment`).
+
+    `engine`: vllm, sglang, trtllm, or another's name. `known`: somebody's own measurements.
 
     Raises `BadInput` for names and lengths, `Infeasible` when it does not fit.
     """
@@ -39,6 +45,8 @@ def quote_device(
         kv_dtype=kv_dtype,
         grid=None if country is None else grid(country),
         pue=pue,
+        engine=Engine(engine),
+        calibration=known or shipped(),
     )
     cost = request_cost(deployment, tokens_in, tokens_out, batch=batch, cached_in=cached_in)
     need = memory_bytes(deployment, batch, tokens_in + tokens_out)
@@ -47,8 +55,12 @@ def quote_device(
         "low": cost.low.to_dict(),
         "high": cost.high.to_dict(),
         "tier": cost.tier,
-        "ttft_s": cost.ttft_seconds,
-        "tpot_s": cost.tpot_seconds,
+        "ttft_s": cost.ttft.middle,
+        "tpot_s": None if cost.tpot is None else cost.tpot.middle,
+        "intervals": {
+            "ttft_s": [cost.ttft.low, cost.ttft.high],
+            "tpot_s": None if cost.tpot is None else [cost.tpot.low, cost.tpot.high],
+        },
         "model": deployment.model.name,
         "device": deployment.device.name,
         "devices": deployment.devices,

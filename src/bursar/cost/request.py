@@ -2,7 +2,7 @@
 
 Steady state: `batch` requests are in flight. While one decodes, each of the others is replaced by a
 new one whose prefill runs in the same steps, in chunks. By Little's law a request's own share of
-the devices' time is its time in those steps over `batch`.
+the devices' time is its latency over `batch`.
 """
 
 from dataclasses import dataclass, replace
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bursar.cost.deployment import Deployment
+from bursar.cost.endtoend import Between, Pool, Served, predict
 from bursar.cost.memory import require_fit
-from bursar.cost.step import Steps, grams, joules, step_arrays, usd
-from bursar.cost.work import Array
+from bursar.cost.step import Steps, energy, grams, step_arrays, usd
 from bursar.errors import BadInput
 from bursar.usage import Usage
 
@@ -22,17 +22,17 @@ from bursar.usage import Usage
 class RequestCost:
     """One request's own share; `usage.seconds` is its latency.
 
-    `low` and `high` enclose the time between tokens that servers measured in about 80 of 100 cases
-    (see `MEASURED`). They scale what depends on time; tokens, FLOPs and bytes do not.
-    `ttft_seconds`: to the first token; `tpot_seconds`: mean between tokens, None for one token.
+    `low` and `high` scale what depends on time, as far as the latency does in 80 of 100 servers;
+    tokens, FLOPs and bytes do not. `ttft`: seconds to the first token; `tpot`: mean seconds between
+    tokens, None for one token. `tier`: table, fitted or roofline.
     """
 
     usage: Usage
     low: Usage
     high: Usage
-    ttft_seconds: float
-    tpot_seconds: float | None
-    tier: str = "roofline"
+    ttft: Between
+    tpot: Between | None
+    tier: str
 
 
 def request_cost(
@@ -52,25 +52,26 @@ def request_cost(
     _check(tokens_in, tokens_out, batch, cached_in)
     if check_memory:
         require_fit(deployment, batch, tokens_in + tokens_out)
-    efficiency, fresh = deployment.efficiency, tokens_in - cached_in
-    prefill = step_arrays(deployment, fresh, cached_in)
-    context = tokens_in + np.arange(max(tokens_out - 1, 0), dtype=np.float64)
-    decode = decode_steps(deployment, fresh, tokens_out, batch, context)
-    own = float(prefill.seconds)
-    first = efficiency.seconds_per_request + own * (1.0 + efficiency.queue * (batch - 1))
-    later = float(np.sum(decode.seconds))
+    load = Served(Pool(deployment), batch, tokens_in, max(tokens_out, 2), cached_in=cached_in)
+    (times,) = predict([load])
+    later = max(tokens_out - 1, 0)
+    low, seconds, high = (
+        getattr(times.ttft, side) + later * getattr(times.tpot, side)
+        for side in ("low", "middle", "high")
+    )
     usage = replace(
-        _share(deployment, prefill, decode, batch),
+        _share(deployment, tokens_in, tokens_out, batch, cached_in, seconds),
         tokens_in=float(tokens_in),
         tokens_out=float(tokens_out),
-        seconds=first + later,
+        seconds=seconds,
     )
     return RequestCost(
         usage,
-        low=_scaled(usage, efficiency.low),
-        high=_scaled(usage, efficiency.high),
-        ttft_seconds=first,
-        tpot_seconds=later / (tokens_out - 1) if tokens_out > 1 else None,
+        low=_scaled(usage, low / seconds),
+        high=_scaled(usage, high / seconds),
+        ttft=times.ttft,
+        tpot=times.tpot if later else None,
+        tier=times.tier,
     )
 
 
@@ -106,21 +107,30 @@ def _check(tokens_in: int, tokens_out: int, batch: int, cached_in: int) -> None:
         raise BadInput(f"{cached_in} of {tokens_in} input tokens cached; one at least must be new")
 
 
-def _share(deployment: Deployment, prefill: Steps, decode: Steps, batch: int) -> Usage:
-    """The request's part of its prefill step and its decode steps; tokens and seconds not yet."""
-
-    def shared(own: Array, common: Array) -> float:
-        return (float(np.sum(own)) + float(np.sum(common))) / batch
-
-    first, rest = joules(deployment, prefill), joules(deployment, decode)
-    total = None if first is None or rest is None else shared(first, rest)
+def _share(
+    place: Deployment, tokens_in: int, tokens_out: int, batch: int, cached_in: int, seconds: float
+) -> Usage:
+    """The request's part of the work of all in flight while it is there; no tokens, no seconds."""
+    fresh = tokens_in - cached_in
+    context = tokens_in + np.arange(max(tokens_out - 1, 0), dtype=np.float64)
+    steps = (
+        step_arrays(place, fresh, cached_in),
+        decode_steps(place, fresh, tokens_out, batch, context),
+    )
+    flops, moved, bound = (
+        sum(float(np.sum(getattr(step, name))) for step in steps) / batch
+        for name in ("flops", "bytes", "bound_seconds")
+    )
+    together = place.tp * place.dp  # of a pipeline's stages, full as it is, each is paid its share
+    device_seconds = together * seconds / batch
+    joules = energy(place, device_seconds, together * bound)
     return Usage(
-        flops=shared(prefill.flops, decode.flops),
-        bytes_moved=shared(prefill.bytes, decode.bytes),
-        joules=total,
-        usd=usd(deployment, shared(prefill.device_seconds, decode.device_seconds)),
+        flops=flops,
+        bytes_moved=moved,
+        joules=None if joules is None else float(joules),
+        usd=usd(place, device_seconds),
         tool_calls=0.0,
-        grams_co2e=grams(deployment, total),
+        grams_co2e=grams(place, None if joules is None else float(joules)),
     )
 
 

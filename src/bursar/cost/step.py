@@ -1,16 +1,19 @@
-"""Roofline: what a step uses, from the work on one device and the device's rates.
+"""What a step uses: its work, and its seconds by one of three tiers.
 
-Each group of operators takes max(FLOPs / rate, bytes / bandwidth) (Williams, Waterman & Patterson
-2009); groups follow one another, then come collectives and a fixed time per layer.
+"table" and "fitted" sum operators (`cost.tables`). "roofline": each group of operators takes
+max(FLOPs / rate, bytes / bandwidth) (Williams, Waterman & Patterson 2009); groups follow one
+another, then come collectives and a fixed time per layer.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bursar.catalog import Experts
 from bursar.cost.deployment import DATASHEET, Deployment, Efficiency
+from bursar.cost.tables import operator_steps
 from bursar.cost.work import ACTIVATION_BYTES, Array, Rows, Work, residual_writes, step_work
 from bursar.usage import Usage
 
@@ -19,19 +22,23 @@ from bursar.usage import Usage
 class Steps:
     """Costs of one or many steps, arrays of one shape.
 
-    `seconds` is how long a step takes; `bound_seconds` what the datasheet's rates would allow;
-    `flops` and `bytes` are summed over devices; `terms` splits the seconds by operator group.
+    `seconds` is how long a step takes, 80 of 100 times between `low` and `high`; `bound_seconds`
+    what the datasheet's rates would allow; `flops` and `bytes` are summed over devices; `terms`
+    splits the seconds by operator group; `tier` is what most of them rest on.
     `device_seconds` is what is paid for: a full pipeline is assumed, so of `pp` stages each is
     charged its own share.
     """
 
     tokens: Array
     seconds: Array
+    low: Array
+    high: Array
     bound_seconds: Array
     flops: Array
     bytes: Array
     device_seconds: Array
     terms: dict[str, Array]
+    tier: str
 
 
 def step_arrays(
@@ -45,18 +52,47 @@ def step_arrays(
     groups = step_work(
         place.model, rows, tp=place.tp, dp=place.dp, dtype=place.dtype, kv_dtype=place.kv_dtype
     )
-    terms = _seconds(place, rows, groups, place.efficiency)
+    if place.efficiency is None:
+        timed = _by_operators(place, rows)
+    else:
+        timed = _by_roofline(place, rows, groups, place.efficiency)
     bound = _seconds(place, rows, groups, DATASHEET)
-    seconds, together = _total(terms), place.tp * place.dp
+    together = place.tp * place.dp
     return Steps(
         tokens=rows.tokens,
-        seconds=seconds,
+        seconds=timed.seconds,
+        low=timed.low,
+        high=timed.high,
         bound_seconds=_total(bound),
         flops=together * _total({name: work.flops for name, work in groups.items()}),
         bytes=together * _total({name: work.bytes for name, work in groups.items()}),
-        device_seconds=together * seconds,
-        terms=terms,
+        device_seconds=together * timed.seconds,
+        terms=timed.terms,
+        tier=timed.tier,
     )
+
+
+class _Timed(NamedTuple):
+    seconds: Array
+    low: Array
+    high: Array
+    terms: dict[str, Array]
+    tier: str
+
+
+def _by_operators(place: Deployment, rows: Rows) -> _Timed:
+    factor, steps = place.law.step_factor, operator_steps(place, rows)
+    terms = {name: factor * part for name, part in steps.terms.items()}
+    tier = "table" if steps.tiers.get("fitted", 0.0) < 0.5 else "fitted"
+    return _Timed(factor * steps.seconds, factor * steps.low, factor * steps.high, terms, tier)
+
+
+def _by_roofline(
+    place: Deployment, rows: Rows, groups: dict[str, Work], efficiency: Efficiency
+) -> _Timed:
+    terms = _seconds(place, rows, groups, efficiency)
+    seconds = _total(terms)
+    return _Timed(seconds, seconds * efficiency.low, seconds * efficiency.high, terms, "roofline")
 
 
 def _total(parts: dict[str, Array]) -> Array:
@@ -112,11 +148,16 @@ def joules(deployment: Deployment, steps: Steps) -> Array | None:
     P = idle + (TDP - idle) * bound_seconds / seconds, on every device that is paid for. None when
     either power is not known.
     """
+    scale = steps.device_seconds / np.where(steps.seconds > 0, steps.seconds, 1.0)
+    return energy(deployment, steps.device_seconds, scale * steps.bound_seconds)
+
+
+def energy(deployment: Deployment, device_seconds: ArrayLike, bound: ArrayLike) -> Array | None:
+    """The same from seconds of devices, and how many of them the datasheet's rates would take."""
     idle, limit = deployment.device.idle_watts, deployment.device.tdp_watts
     if idle is None or limit is None:
         return None
-    scale = steps.device_seconds / np.where(steps.seconds > 0, steps.seconds, 1.0)
-    return np.asarray(scale * (idle * steps.seconds + (limit - idle) * steps.bound_seconds))
+    return np.asarray(idle * np.asarray(device_seconds) + (limit - idle) * np.asarray(bound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +171,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class StepCost:
-    """What one step uses (`usage.seconds` is its duration), and its seconds by operator group."""
+    """What one step uses (`usage.seconds` is its duration), and its seconds by operator group.
+
+    80 of 100 steps take between `low` and `high` seconds.
+    """
 
     usage: Usage
+    low: float
+    high: float
     seconds: dict[str, float]
+    tier: str
 
 
 def step_cost(deployment: Deployment, step: Step) -> StepCost:
@@ -142,7 +189,8 @@ def step_cost(deployment: Deployment, step: Step) -> StepCost:
     rows = Rows.of(step.new, step.context, step.count)
     prompt = float(np.sum(rows.total(np.where(rows.new > 1, rows.new, 0.0))))
     usage = usage_of(deployment, steps, tokens_in=prompt, tokens_out=float(np.sum(rows.sequences)))
-    return StepCost(usage, {name: float(np.sum(part)) for name, part in steps.terms.items()})
+    terms = {name: float(np.sum(part)) for name, part in steps.terms.items()}
+    return StepCost(usage, float(np.sum(steps.low)), float(np.sum(steps.high)), terms, steps.tier)
 
 
 def usage_of(deployment: Deployment, steps: Steps, *, tokens_in: float, tokens_out: float) -> Usage:

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bursar.cost.deployment import Deployment
+from bursar.cost.endtoend import Pool, Served, latencies
 from bursar.cost.memory import max_sequences
-from bursar.cost.request import decode_steps
-from bursar.cost.step import step_arrays
 from bursar.errors import BadInput
 
 Array = NDArray[np.float64]
@@ -98,12 +97,9 @@ def _latencies(
     deployment: Deployment, prompt: Array, out: Array, batches: Array
 ) -> tuple[Array, Array]:
     """(sizes, batches) seconds to the first token and between tokens, at the mean length."""
-    efficiency = deployment.efficiency
-    own = step_arrays(deployment, prompt[:, None], 0.0).seconds[:, None]
-    first = efficiency.seconds_per_request + own * (1 + efficiency.queue * (batches - 1))
-    middle = prompt + out / 2
-    steps = decode_steps(deployment, prompt[:, None], out[:, None], batches, middle[:, None])
-    return np.asarray(first), steps.seconds
+    load = Served(Pool(deployment), batches, prompt[:, None], np.maximum(out, 2.0)[:, None])
+    first, between, _ = latencies(load)
+    return first, between
 
 
 def _too_large(deployment: Deployment, context: Array, batches: Array) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """How sure a plan is: predictions err by a factor, and the simulator says how much slack there is.
 
 All times of a deployment are taken to be off by one common factor, log-normal, of which the
-efficiency's `low` and `high` enclose 80 %.
+calibration's interval encloses 80 %.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,28 +14,24 @@ from bursar.cost.deployment import Deployment
 
 _EIGHTY = float(norm.ppf(0.9))
 _MOST, _STEPS = 4.0, 6
+_SECONDS = ("first_seconds", "routed_seconds", "handling_seconds", "transfer_seconds")
 
 
 def log_spread(place: Deployment) -> float:
-    """Standard deviation of the logarithm of the factor."""
-    return float(np.log(place.efficiency.high / place.efficiency.low) / (2 * _EIGHTY))
+    """Standard deviation of the logarithm of the factor, as for times between tokens."""
+    low, high = place.interval("fitted", "aggregated", "tpot")
+    return float(np.log(high / low) / (2 * _EIGHTY))
 
 
 def slower(place: Deployment, factor: float) -> Deployment:
-    """The deployment if everything took `factor` times as long (no faster than the datasheet)."""
-    now = place.efficiency
-    return replace(
-        place,
-        efficiency=replace(
-            now,
-            compute=min(1.0, now.compute / factor),
-            memory=min(1.0, now.memory / factor),
-            link=min(1.0, now.link / factor),
-            seconds_per_layer=now.seconds_per_layer * factor,
-            seconds_per_collective=now.seconds_per_collective * factor,
-            seconds_per_request=now.seconds_per_request * factor,
-        ),
+    """The deployment if everything took `factor` times as long."""
+    now = place.law
+    law = replace(
+        now,
+        **{name: factor * getattr(now, name) for name in _SECONDS},
+        step_factor=factor * now.step_factor,
     )
+    return replace(place, calibration=replace(place.calibration, law={"any": law}))
 
 
 def chance(met: Callable[[float], bool], spread: float) -> float:

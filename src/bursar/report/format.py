@@ -135,3 +135,15 @@ def counted_order(name: str) -> list[str | int]:
 def outcome(correct: bool | None) -> str:
     """right, wrong or unknown."""
     return "unknown" if correct is None else "right" if correct else "wrong"
+
+
+LATENCIES = {
+    "ttft_s": "to the first token",
+    "tpot_s": "between tokens",
+    "e2e_s": "to the last token",
+}
+
+
+def seconds(value: float | None) -> str:
+    """A duration in seconds, for a table that says so."""
+    return "-" if value is None else f"{value:.3f}" if value < 100 else f"{value:,.0f}"

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from bursar.catalog import device, model
 from bursar.cost import Deployment
-from bursar.cost.tables import Engine, OperatorCosts, read_tables
+from bursar.cost.calibration import calibration
+from bursar.cost.tables import Engine
 from bursar.errors import BadInput
 from bursar.fleet import Goal
 from bursar.policies.batching import BATCHING
@@ -29,7 +30,6 @@ from bursar.run.folder import new_folder, write
 from bursar.simulate import (
     Server,
     Simulation,
-    TabulatedTimes,
     Timeline,
     server_of,
     simulate,
@@ -56,21 +56,19 @@ class Serving:
     replicas: int = 1
     policy: str = "sarathi"
     router: str = "round_robin"
+    engine: str = "vllm"
     tables: str = ""
-    """A folder of measured operator tables to take times from; "": the roofline."""
+    """A folder of measured operator tables; "": coefficients fitted to others'."""
+    calibration: str = ""
+    """A file that `bursar calibrate --serving` wrote; "": what ships."""
     prefix_cache: bool = False
 
     def server(self, place: Deployment) -> Server:
-        """What a replica is made of. Raises `BadInput` for unreadable tables."""
-        server = replace(server_of(place), prefix_cache=self.prefix_cache)
-        if not self.tables:
-            return server
-        costs = OperatorCosts(place.device, Engine("vllm"), read_tables(Path(self.tables)))
-        times = TabulatedTimes(place, lambda n, c, k: costs.step_arrays(place, n, c, k))
-        return replace(server, times=times)
+        """What a replica is made of."""
+        return replace(server_of(place), prefix_cache=self.prefix_cache)
 
     def deployment(self) -> Deployment:
-        """One replica. Raises `BadInput` for unknown names."""
+        """One replica. Raises `BadInput` for unknown names and unreadable files."""
         require_known("policy", self.policy, BATCHING)
         require_known("router", self.router, ROUTING)
         return Deployment(
@@ -81,6 +79,8 @@ class Serving:
             dp=self.dp,
             dtype=self.dtype,
             kv_dtype=self.kv_dtype,
+            engine=Engine(self.engine),
+            calibration=calibration(as_path(self.tables), as_path(self.calibration)),
         )
 
 
@@ -136,6 +136,11 @@ def run_simulate(
         )
         write(record, out)
     return record
+
+
+def as_path(text: str) -> Path | None:
+    """An option that was not given is no path."""
+    return Path(text) if text else None
 
 
 def parse_seconds(text: str | None, name: str) -> float | None:

@@ -1,4 +1,4 @@
-"""The step cost model as `StepTimes`: the numbers of `bursar.cost.step_arrays`, step by step.
+"""The plain roofline as `StepTimes`: the numbers of `bursar.cost.step_arrays`, step by step.
 
 Only attention depends on how long contexts are, and its FLOPs and bytes are sums over rows. All
 other terms depend on the number of new tokens or of rows, and are tabulated from `step_arrays`.
@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from bursar.cost import DATASHEET, Deployment, step_arrays
+from bursar.cost import DATASHEET, MEASURED, Deployment, Efficiency, step_arrays
 from bursar.cost.work import Array, Rows, step_work
 from bursar.errors import BadInput
 from bursar.simulate.attention_rows import SoftmaxRows, attention_rows
-from bursar.simulate.step_times import Chunks, Lengths, Line
+from bursar.simulate.step_times import Chunks, Lengths, Line, Sums
 
 _BY_ROW = ("head",)
 _BY_CONTEXT = ("attention",)
@@ -22,24 +22,28 @@ _BY_BOTH = ("state",)  # FLOPs by token, bytes by row
 
 
 class RooflineTimes:
-    """Steps of a deployment, one batch in flight. Raises `BadInput` for `pp` > 1."""
+    """Steps of a deployment, one batch in flight; `reached` of its device's rates.
 
-    def __init__(self, deployment: Deployment) -> None:
+    Raises `BadInput` for `pp` > 1.
+    """
+
+    def __init__(self, deployment: Deployment, reached: Efficiency = MEASURED) -> None:
         if deployment.pp > 1:
-            raise BadInput(f"pp = {deployment.pp}; one batch at a time is simulated, use pp = 1")
-        self._place, self._bound = deployment, replace(deployment, efficiency=DATASHEET)
+            raise BadInput(f"pp = {deployment.pp}; a roofline's steps are simulated with pp = 1")
+        self._place = replace(deployment, efficiency=reached)
+        self._bound = replace(deployment, efficiency=DATASHEET)
         self._rows = attention_rows(deployment)
         limits = (x.window if isinstance(x, SoftmaxRows) else x.top_k for x in self._rows)
         self.windows: tuple[int, ...] = tuple(sorted({x for x in limits if x is not None}))
-        self.seconds_per_request = deployment.efficiency.seconds_per_request
+        self.seconds_per_request = reached.seconds_per_request
         self._idle, self._active = watts(deployment)
         self.idle_watts = self._idle or None
-        self._set_rates()
+        self._set_rates(reached)
         self._decode = [self._decode_line(start) for start in (1, *self.windows)]
         self._token_seconds, self._token_joules = [0.0], [0.0]
         self._row_seconds, self._row_joules = [0.0], [0.0]
 
-    def step(self, counts: Lengths, contexts: Lengths, chunks: Chunks) -> tuple[float, float]:
+    def step(self, counts: Lengths, contexts: Sums, chunks: Chunks) -> tuple[float, float]:
         """See `StepTimes.step`."""
         flops, _, moved, _, rows = self._decoding(counts, contexts)
         tokens = rows
@@ -56,7 +60,7 @@ class RooflineTimes:
         bound = by_flops if by_flops > by_bytes else by_bytes
         return seconds + attention, joules + self._idle * attention + self._active * bound
 
-    def line(self, counts: Lengths, contexts: Lengths) -> Line:
+    def line(self, counts: Lengths, contexts: Sums) -> Line:
         """See `StepTimes.line`."""
         flops, flops_slope, moved, moved_slope, rows = self._decoding(counts, contexts)
         seconds, joules = self._without_attention(rows, rows)
@@ -77,7 +81,7 @@ class RooflineTimes:
         )
 
     def _decoding(
-        self, counts: Lengths, contexts: Lengths
+        self, counts: Lengths, contexts: Sums
     ) -> tuple[float, float, float, float, int]:
         """Attention's FLOPs, their growth a step, bytes, their growth; and the number of rows."""
         flops = flops_slope = moved = moved_slope = 0.0
@@ -131,8 +135,8 @@ class RooflineTimes:
         seconds, bound = sums
         return seconds.tolist(), (self._idle * seconds + self._active * bound).tolist()
 
-    def _set_rates(self) -> None:
-        place, reached = self._place, self._place.efficiency
+    def _set_rates(self, reached: Efficiency) -> None:
+        place = self._place
         self._flop_bound = 1.0 / place.device.flops_per_second("bf16")
         self._byte_bound = 1.0 / (place.device.memory_bytes_per_second or math.nan)
         self._flop_seconds = self._flop_bound / reached.compute

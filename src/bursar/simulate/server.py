@@ -9,6 +9,7 @@ from bursar.cost.memory import CHUNK_TOKENS
 from bursar.errors import BadInput, Infeasible
 from bursar.simulate.roofline_times import RooflineTimes
 from bursar.simulate.step_times import StepTimes
+from bursar.simulate.tabulated_times import TabulatedTimes
 
 _NO_CACHE_BLOCKS = 2**40  # a model without attention: blocks are never what binds
 
@@ -39,11 +40,18 @@ def server_of(deployment: Deployment, *, max_jobs: int = 256, block_tokens: int 
     """
     rent = deployment.device.usd_per_hour
     return Server(
-        times=RooflineTimes(deployment),
+        times=times_of(deployment),
         blocks=_blocks(deployment, max_jobs, block_tokens),
         block_tokens=block_tokens,
         usd_per_second=None if rent is None else rent * deployment.devices / 3600.0,
     )
+
+
+def times_of(deployment: Deployment) -> StepTimes:
+    """How long its steps take: exact for a roofline, from tables for operators."""
+    if deployment.efficiency is None:
+        return TabulatedTimes(deployment)
+    return RooflineTimes(deployment, deployment.efficiency)
 
 
 def _blocks(place: Deployment, max_jobs: int, block_tokens: int) -> int:

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from bursar.errors import BadInput
 
 Lengths = Sequence[int]
+Sums = Sequence[float]
 Chunks = Sequence[tuple[int, int]]
 """(new tokens, tokens before them) of each prefill in a step."""
 
@@ -72,11 +73,11 @@ class StepTimes(Protocol):
         """Power between steps; None when no energy is known."""
         ...
 
-    def step(self, counts: Lengths, contexts: Lengths, chunks: Chunks) -> tuple[float, float]:
+    def step(self, counts: Lengths, contexts: Sums, chunks: Chunks) -> tuple[float, float]:
         """(seconds, joules) of one step that decodes the batch and runs the chunks."""
         ...
 
-    def line(self, counts: Lengths, contexts: Lengths) -> Line:
+    def line(self, counts: Lengths, contexts: Sums) -> Line:
         """Decode steps of the batch, starting from these contexts."""
         ...
 
@@ -103,13 +104,13 @@ class LinearTimes:
                 f"{self.per_context}; the first must be above zero, the others zero or more"
             )
 
-    def step(self, counts: Lengths, contexts: Lengths, chunks: Chunks) -> tuple[float, float]:
+    def step(self, counts: Lengths, contexts: Sums, chunks: Chunks) -> tuple[float, float]:
         """See `StepTimes.step`."""
         tokens = sum(counts) + sum(new for new, _ in chunks)
         before = sum(contexts) + sum(context for _, context in chunks)
         return self.per_step + self.per_token * tokens + self.per_context * before, 0.0
 
-    def line(self, counts: Lengths, contexts: Lengths) -> Line:
+    def line(self, counts: Lengths, contexts: Sums) -> Line:
         """See `StepTimes.line`."""
         seconds, _ = self.step(counts, contexts, ())
         return Line(seconds, self.per_context * sum(counts), 0.0, 0.0, math.inf)

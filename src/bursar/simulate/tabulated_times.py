@@ -1,25 +1,27 @@
-"""Any step cost model as `StepTimes`: sampled once, then read from tables.
+"""The step cost model as `StepTimes`: sampled once, then read from tables.
 
 Takes a step to be the sum of what depends on its new tokens, on its rows, and of attention: by the
 number and the mean context of decoding jobs, by each chunk of a prompt, and by how these two get on
 (`overlap`). The plain roofline has `RooflineTimes`, which is exact; this is for curves of other
-kinds, such as measured tables.
+kinds: measured tables, fitted operators.
+
+A pipeline of `pp` stages keeps `pp` batches in flight, over which jobs and prompts are spread. A
+step is a round, in which each of them passes all stages once: it takes as long as the fullest one.
 """
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bursar.cost import DATASHEET, Deployment
+from bursar.catalog import Experts
+from bursar.cost import DATASHEET, Deployment, step_arrays
 from bursar.cost.work import Array
 from bursar.simulate.overlap import Overlap
 from bursar.simulate.roofline_times import RooflineTimes, watts
-from bursar.simulate.step_times import Chunks, Lengths, Line
+from bursar.simulate.step_times import Chunks, Lengths, Line, Sums
 
 _MOST = 18.0  # 2^18 tokens are sampled; beyond that the last slope goes on
 
@@ -36,35 +38,17 @@ _NEW = _sizes(4)
 _BEFORE = np.concatenate([[0.0], _sizes(2, 4.0)])
 
 
-class PricedSteps(Protocol):
-    """What a step cost model returns."""
-
-    @property
-    def seconds(self) -> Array:
-        """Of each step."""
-        ...
-
-    @property
-    def terms(self) -> Mapping[str, Array]:
-        """The seconds by group of operators; "attention" is one."""
-        ...
-
-
-StepCosts = Callable[[ArrayLike, ArrayLike, ArrayLike], PricedSteps]
-"""Steps of rows (new tokens, tokens before them, how often), as in `bursar.cost.step_arrays`."""
-
-
 class TabulatedTimes:
-    """Steps of `deployment` with seconds by `costs`; joules take the datasheet's bound beside them.
+    """Steps of a deployment; joules take the datasheet's bound beside its seconds."""
 
-    Raises `BadInput` for `pp` > 1.
-    """
-
-    def __init__(self, deployment: Deployment, costs: StepCosts) -> None:
-        self._costs, self._bound = costs, RooflineTimes(replace(deployment, efficiency=DATASHEET))
+    def __init__(self, deployment: Deployment) -> None:
+        self._place, self._stages = deployment, deployment.pp
+        self._bound = RooflineTimes(replace(deployment, pp=1), DATASHEET)
         self.windows = self._bound.windows
-        self.seconds_per_request = deployment.efficiency.seconds_per_request
-        self.idle_watts = self._bound.idle_watts
+        law = deployment.law
+        routed = any(isinstance(block, Experts) for block in deployment.model.blocks)
+        self.seconds_per_request = law.first_seconds + routed * law.routed_seconds
+        self.idle_watts = watts(deployment)[0] or None
         self._idle, self._active = watts(deployment)
         tokens, one = _TOKENS[:, None], np.ones((len(_TOKENS), 1))
         by_token = self._other(tokens, one)
@@ -82,8 +66,11 @@ class TabulatedTimes:
             new[..., None], before[..., None], 1.0
         ).tolist()
 
-    def step(self, counts: Lengths, contexts: Lengths, chunks: Chunks) -> tuple[float, float]:
+    def step(self, counts: Lengths, contexts: Sums, chunks: Chunks) -> tuple[float, float]:
         """See `StepTimes.step`."""
+        if self._stages > 1:
+            counts, contexts = self._share(counts, contexts)
+            chunks = self._fullest(chunks)
         jobs, new, pairs, seconds = sum(counts), 0, 0.0, 0.0
         for tokens, before in chunks:
             new += tokens
@@ -100,8 +87,10 @@ class TabulatedTimes:
         bound, _ = self._bound.step(counts, contexts, chunks)
         return seconds, self._idle * seconds + self._active * bound
 
-    def line(self, counts: Lengths, contexts: Lengths) -> Line:
+    def line(self, counts: Lengths, contexts: Sums) -> Line:
         """See `StepTimes.line`."""
+        if self._stages > 1:
+            counts, contexts = self._share(counts, contexts)
         jobs, bound = sum(counts), self._bound.line(counts, contexts)
         attention, slope, steps = self._decoding(jobs, sum(contexts))
         seconds = attention + _read(self._by_token, jobs) + _read(self._by_row, jobs)
@@ -113,7 +102,23 @@ class TabulatedTimes:
             min(steps, bound.steps),
         )
 
-    def _decoding(self, jobs: int, context: int) -> tuple[float, float, float]:
+    def _share(self, counts: Lengths, contexts: Sums) -> tuple[Lengths, Sums]:
+        """What the fullest of the batches in flight has of each class, at the same mean context."""
+        shares = [-(-count // self._stages) for count in counts]
+        sums = [x * share / max(n, 1) for x, share, n in zip(contexts, shares, counts, strict=True)]
+        return shares, sums
+
+    def _fullest(self, chunks: Chunks) -> Chunks:
+        """The chunks of the fullest batch, when the longest go one by one to the emptiest."""
+        batches: list[list[tuple[int, int]]] = [[] for _ in range(self._stages)]
+        filled = [0] * self._stages
+        for chunk in sorted(chunks, reverse=True):
+            emptiest = filled.index(min(filled))
+            batches[emptiest].append(chunk)
+            filled[emptiest] += chunk[0]
+        return batches[filled.index(max(filled))]
+
+    def _decoding(self, jobs: int, context: float) -> tuple[float, float, float]:
         """Attention of the decoding jobs: seconds, their slope, and for how many steps it holds."""
         knots = self._contexts
         if jobs not in self._decodes:
@@ -134,11 +139,12 @@ class TabulatedTimes:
         return below + (above - below) * up
 
     def _attention(self, new: ArrayLike, context: ArrayLike, count: ArrayLike) -> Array:
-        return self._costs(new, context, count).terms["attention"]
+        steps = step_arrays(self._place, new, context, count)
+        return steps.terms.get("attention", np.zeros_like(steps.seconds))
 
     def _other(self, new: Array, count: Array) -> Array:
-        steps = self._costs(new, 0.0, count)
-        return np.asarray(steps.seconds - steps.terms["attention"])
+        steps = step_arrays(self._place, new, 0.0, count)
+        return np.asarray(steps.seconds - steps.terms.get("attention", 0.0))
 
 
 def _place(knots: list[float], x: int) -> tuple[int, float]:

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bursar.cost.endtoend import Operators, read_measured
+from bursar.cost.endtoend import read_measured
 from bursar.errors import BadInput
 
 ROOT = Path(__file__).parents[3]
@@ -58,11 +58,11 @@ def test_every_row_has_an_answer_and_held_out_groups_are_near(benchmark: ModuleT
 @pytest.mark.shared
 @pytest.mark.skipif(not RUNS.exists(), reason="the recorded data is not here")
 def test_runs_of_a_model_are_predicted_from_those_of_others(benchmark: ModuleType) -> None:
-    result = benchmark.runs(RUNS, Operators(), "h100-sxm")
+    result = benchmark.runs(RUNS, "h100-sxm")
     assert result["latency"]["median_error"] < 0.12
     assert result["ttft"]["median_error"] < 0.25
 
 
 def test_a_folder_without_runs_is_refused(benchmark: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no runs in"):
-        benchmark.runs(tmp_path, Operators(), "h100-sxm")
+        benchmark.runs(tmp_path, "h100-sxm")

@@ -6,20 +6,23 @@ import pytest
 
 from bursar.catalog import device, model
 from bursar.cost import Deployment
-from bursar.cost.endtoend import Operators, Pool, Prediction, Served, predict
+from bursar.cost.endtoend import Pool, Prediction, Served, predict
+from bursar.cost.tables import Engine
 from bursar.errors import BadInput
 
-OPERATORS = Operators()
+
+def place(tp: int, engine: str = "vllm") -> Deployment:
+    spec, h200 = model("llama-3.1-70b"), device("h200-sxm")
+    return Deployment(spec, h200, tp=tp, dtype="fp8", engine=Engine(engine))
 
 
 def llama(**changes: object) -> Served:
-    place = Deployment(model("llama-3.1-70b"), device("h200-sxm"), tp=4, dtype="fp8")
-    served = Served("vllm", Pool(place), in_flight=32, tokens_in=1024, tokens_out=512)
+    served = Served(Pool(place(tp=4)), in_flight=32, tokens_in=1024, tokens_out=512)
     return replace(served, **changes)  # type: ignore[arg-type]
 
 
 def one(served: Served) -> Prediction:
-    return predict([served], OPERATORS)[0]
+    return predict([served])[0]
 
 
 def test_times_grow_with_load_and_length() -> None:
@@ -43,7 +46,7 @@ def test_intervals_enclose_the_middle_and_are_wider_where_less_is_known() -> Non
 
     assert (stated.mode, unstated.mode) == ("aggregated", "unstated")
     assert width(unstated) > width(stated)
-    stood_in = predict([llama()], OPERATORS, nearest=[True])[0]
+    stood_in = predict([llama()], nearest=[True])[0]
     assert stood_in.tier == "nearest"
     assert width(stood_in) > width(stated)
 
@@ -56,9 +59,8 @@ def test_a_pool_for_prompts_takes_them_out_of_decoding() -> None:
 
 
 def test_requests_beyond_the_cache_wait_for_whole_answers() -> None:
-    place = Deployment(model("llama-3.1-70b"), device("h200-sxm"), tp=1, dtype="fp8")
     fits, too_many = (
-        one(llama(decode=Pool(place), tokens_in=8192, tokens_out=1024, in_flight=n))
+        one(llama(decode=Pool(place(tp=1)), tokens_in=8192, tokens_out=1024, in_flight=n))
         for n in (16, 256)
     )
     assert too_many.ttft.middle > 1000 * fits.tpot.middle  # an answer of 1,024 tokens
@@ -90,9 +92,9 @@ def test_splitting_over_nodes_costs_time_except_in_a_rack() -> None:
 
 
 def test_an_engine_without_coefficients_is_answered() -> None:
-    known, unknown = one(llama()), one(llama(engine="lmdeploy"))
+    known, unknown = one(llama()), one(llama(decode=Pool(place(tp=4, engine="lmdeploy"))))
     assert 0.5 < unknown.tpot.middle / known.tpot.middle < 2
-    assert predict([], OPERATORS) == []
+    assert predict([]) == []
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from bursar.cost.endtoend.features import Features, Operators, features
-from bursar.cost.endtoend.law import Columns, EngineLaw, Law, tpot_seconds, ttft_seconds, ttft_with
+from bursar.cost.calibration import Calibration, EngineLaw, Interval, Intervals, Law, shipped
+from bursar.cost.deployment import Deployment
+from bursar.cost.endtoend.features import Features, features
+from bursar.cost.endtoend.law import Columns, tpot_seconds, ttft_seconds, ttft_with
 from bursar.cost.endtoend.measured import Measured, read_measured
 from bursar.cost.endtoend.named import another_model
-from bursar.cost.endtoend.served import Pool
-from bursar.cost.endtoend.shipped import Interval, Intervals, written
-from bursar.cost.tables import interval, read_tables
+from bursar.cost.tables import MeasuredTables, interval, read_tables
 from bursar.cost.work import Array
 
 ENGINES = ("vllm", "sglang", "trtllm")
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"# {datetime.date.today()}: "
         f"`python -m bursar.cost.endtoend.fit {chosen.measured}{tables}`\n"
     )
-    text = head + "".join(written(law, intervals))
+    text = head + Calibration(law, intervals).written()
     if chosen.out is None:
         print(text)
     else:
@@ -76,29 +76,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def priced(rows: Sequence[Measured], tables: Path | None) -> Iterator[tuple[Measured, Features]]:
     """All rows by fitted coefficients, then as if their models were not known; with `tables`, all
     rows by these. What another model or device already stands in for stays in its own tier."""
-    without = Operators()
     for row in rows:
-        load = features(row.served, without)
+        load = features(row.served)
         yield row, replace(load, tier="nearest") if row.notes else load
     for row in rows:
-        yield row, mistaken(row, without)
+        yield row, mistaken(row)
     if tables is not None:
-        operators = Operators(read_tables(tables))
+        known = replace(shipped(), tables=MeasuredTables(read_tables(tables)))
         for row in rows:
-            load = features(row.served, operators)
+            load = features(row.served.elsewhere(lambda place: replace(place, calibration=known)))
             yield row, replace(load, tier="nearest") if row.notes else load
 
 
-def mistaken(row: Measured, operators: Operators) -> Features:
+def mistaken(row: Measured) -> Features:
     """The row priced as if its model were not in the catalogue, with what would stand in for it."""
 
-    def other(pool: Pool) -> Pool:
-        return replace(pool, place=replace(pool.place, model=another_model(pool.place.model)))
+    def other(place: Deployment) -> Deployment:
+        return replace(place, model=another_model(place.model))
 
-    served = row.served
-    prefill = None if served.prefill is None else other(served.prefill)
-    taken = replace(served, decode=other(served.decode), prefill=prefill)
-    return replace(features(taken, operators), tier="nearest")
+    return replace(features(row.served.elsewhere(other)), tier="nearest")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from bursar.cost.calibration import EngineLaw, Law
 from bursar.cost.endtoend.features import Features
 from bursar.cost.work import Array
 
@@ -28,23 +29,6 @@ CROSSING_SECONDS = 45e-6
 AHEAD = 0.7
 """Geometric middle of runs without and with speculative decoding. Disaggregated runs come in pairs
 at equal settings whose times differ by two, about as many of the one as of the other."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLaw:
-    """Coefficients of one engine; see the head of this file. Seconds, or factors."""
-
-    first_seconds: float
-    routed_seconds: float
-    prompt_factor: float
-    queue: float
-    handling_seconds: float
-    transfer_seconds: float
-    pool_queue: float
-
-
-Law = Mapping[str, EngineLaw]
-"""By engine; "any" is for all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +50,11 @@ class Columns:
 
     @classmethod
     def of(cls, loads: Sequence[Features]) -> "Columns":
-        """In the order of `loads`."""
-        names = [field.name for field in fields(cls)]
-        return cls(*(np.asarray([getattr(load, name) for load in loads]) for name in names))
+        """In the order of `loads`, each of which may hold several."""
+        parts = [np.broadcast_arrays(*(getattr(x, f.name) for f in fields(cls))) for x in loads]
+        return cls(
+            *(np.concatenate([np.ravel(a) for a in column]) for column in zip(*parts, strict=True))
+        )
 
 
 def tpot_seconds(loads: Columns) -> Array:
@@ -79,14 +65,12 @@ def tpot_seconds(loads: Columns) -> Array:
 
 def ttft_seconds(loads: Columns, law: Law) -> Array:
     """Mean seconds to the first token."""
-    at = {
-        field.name: np.array([getattr(law.get(e, law["any"]), field.name) for e in loads.engine])
-        for field in fields(EngineLaw)
-    }
-    return ttft_with(loads, at)
+    engines = [law.get(engine, law["any"]) for engine in loads.engine]
+    names = (field.name for field in fields(EngineLaw))
+    return ttft_with(loads, {n: np.array([getattr(e, n) for e in engines]) for n in names})
 
 
-def ttft_with(loads: Columns, at: Mapping[str, Array]) -> Array:
+def ttft_with(loads: Columns, at: Mapping[str, Array | float]) -> Array:
     """The same with each load's own coefficients, by name."""
     own = at["first_seconds"] + at["routed_seconds"] * loads.routed
     own = own + at["prompt_factor"] * loads.prompt

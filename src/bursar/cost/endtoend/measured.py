@@ -14,7 +14,7 @@ What the columns mean, as found in the data:
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -24,13 +24,13 @@ from bursar.cost.deployment import Deployment
 from bursar.cost.endtoend.named import Named, named_device, named_model
 from bursar.cost.endtoend.served import Pool, Served
 from bursar.cost.endtoend.topology import NODE
+from bursar.cost.tables import Engine
 from bursar.errors import BadInput
 
 _NEEDED = ("backend", "model_path", "system", "precision", "mode", "isl", "osl")
 _MEASURED = ("silicon_ttft_ms", "silicon_tpot_ms")
 _DTYPES = {"": "bf16", "bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp4": "fp4", "nvfp4": "fp4"}
 _MORE_DTYPES = {"mxfp4": "mxfp4", "int8": "int8", "int4": "int4", "w4a16": "int4", "w8a8": "int8"}
-_SCALED_BY_BLOCKS = ("qwen", "minimax", "deepseek", "glm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +93,16 @@ class _Row:
 
 def _measured(row: _Row) -> Measured:
     model, device = named_model(row.text("model_path")), named_device(row.text("system"))
-    engine = row.text("backend")
-    blocks = row.text("gemm_quant_mode") == "fp8_block"
     split = row.text("mode") == "disagg"
-    decode, workers = _pool(row, model, device, "decode_" if split else "")
+    scaled = row.text("gemm_quant_mode") == "fp8_block"
+    engine = Engine(row.text("backend"), block_scales=True if scaled else None)
+    decode, workers = _pool(row, model, device, engine, "decode_" if split else "")
     served = Served(
-        engine=engine,
         decode=decode,
         in_flight=_in_flight(row, decode, workers, "decode_" if split else ""),
         tokens_in=int(row.needed("isl")),
         tokens_out=max(2, int(row.needed("osl"))),
-        prefill=_pool(row, model, device, "prefill_")[0] if split else None,
-        block_scales=blocks or model.found.name.startswith(_SCALED_BY_BLOCKS),
+        prefill=_pool(row, model, device, engine, "prefill_")[0] if split else None,
     )
     return Measured(
         name=row.text("id"),
@@ -117,7 +115,7 @@ def _measured(row: _Row) -> Measured:
 
 
 def _pool(
-    row: _Row, model: Named[ModelSpec], device: Named[Device], prefix: str
+    row: _Row, model: Named[ModelSpec], device: Named[Device], engine: Engine, prefix: str
 ) -> tuple[Pool, int]:
     """The pool, and its workers or 1."""
     sizes = ("tp_size", "attention_dp_size", "moe_tp_size", "moe_ep_size")
@@ -125,7 +123,8 @@ def _pool(
     together = (split or 1) * (ep or 1)
     tp, dp = _attention(tp or 1, dp, split or 1, ep or 1)
     dtype = _dtype(row)
-    small_cache = row.text("backend") == "trtllm" and dtype in ("fp8", "fp4")
+    small_cache = engine.name == "trtllm" and dtype in ("fp8", "fp4")
+    groups = min(ep or 1, tp * dp) if together > 1 or dp == 1 else None
     place = Deployment(
         model.found,
         device.found,
@@ -134,10 +133,10 @@ def _pool(
         pp=row.size(prefix + "pp_size") or 1,
         dtype=dtype,
         kv_dtype="fp8" if small_cache else "bf16",
+        engine=replace(engine, ep=groups),
     )
     workers = row.size(prefix + "num_workers") if prefix else (1 if tp <= NODE else None)
-    groups = min(ep or 1, tp * dp) if together > 1 or dp == 1 else None
-    return Pool(place, workers, groups), workers or 1
+    return Pool(place, workers), workers or 1
 
 
 def _attention(tp: int, dp: int | None, split: int, ep: int) -> tuple[int, int]:

@@ -1,21 +1,23 @@
 """What is served and how: the replicas, what they run on, and the load they are measured under."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from bursar.cost.deployment import Deployment
+from bursar.cost.work import Array
 from bursar.errors import BadInput
+
+Sizes = float | Array
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """`workers` equal replicas of one deployment; None = not known how many, nor how wide.
-
-    `ep`: groups of devices that the experts are spread over, as in `tables.Engine`.
-    """
+    """`workers` equal replicas of one deployment; None = not known how many, nor how wide."""
 
     place: Deployment
     workers: int | None = 1
-    ep: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +25,47 @@ class Served:
     """A server under closed-loop load: `in_flight` users, each with one request at a time.
 
     `decode` runs everything, or only decoding where prompts have a pool of their own, `prefill`.
-    `engine`: vllm, sglang, trtllm, or any other name. `block_scales`: FP8 weights are scaled by
-    blocks (see `tables.Engine`). Prompts have `tokens_in` tokens, of which `cached_in` are in the
-    cache already; answers have `tokens_out`.
+    Prompts have `tokens_in` tokens, of which `cached_in` are in the cache already; answers have
+    `tokens_out`. The four sizes may be arrays that broadcast: many loads of one server.
     """
 
-    engine: str
     decode: Pool
-    in_flight: float
-    tokens_in: int
-    tokens_out: int
+    in_flight: Sizes
+    tokens_in: Sizes
+    tokens_out: Sizes
     prefill: Pool | None = None
-    block_scales: bool = False
-    cached_in: int = 0
+    cached_in: Sizes = 0
 
     def __post_init__(self) -> None:
-        if self.tokens_in < 1 or self.tokens_out < 2:
+        prompt, answer, cached, users = (
+            np.asarray(x) for x in (self.tokens_in, self.tokens_out, self.cached_in, self.in_flight)
+        )
+        if np.any(prompt < 1) or np.any(answer < 2):
             raise BadInput(
                 f"{self.tokens_in} tokens in, {self.tokens_out} out; give at least 1 in and 2 out, "
                 "there is no time between tokens otherwise"
             )
-        if not 0 <= self.cached_in < self.tokens_in:
+        if np.any(cached < 0) or np.any(cached >= prompt):
             raise BadInput(
                 f"{self.cached_in} of {self.tokens_in} input tokens cached; "
                 "one at least must be new"
             )
-        if not self.in_flight >= 1:
-            raise BadInput(f"{self.in_flight:g} requests in flight; must be 1 or more")
+        if not np.all(users >= 1):
+            raise BadInput(f"{self.in_flight} requests in flight; must be 1 or more")
+
+    def elsewhere(self, change: Callable[[Deployment], Deployment]) -> "Served":
+        """The same load on changed deployments."""
+
+        def changed(pool: Pool) -> Pool:
+            return replace(pool, place=change(pool.place))
+
+        prefill = None if self.prefill is None else changed(self.prefill)
+        return replace(self, decode=changed(self.decode), prefill=prefill)
+
+    @property
+    def engine(self) -> str:
+        """The server's name, or "any"."""
+        return self.decode.place.engine.name or "any"
 
     @property
     def mode(self) -> str:

@@ -29,25 +29,26 @@ RACK = 32
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """`workers` equal deployments with experts in `ep` groups."""
+    """`workers` equal deployments."""
 
     place: Deployment
     workers: float
-    ep: int | None
 
 
-def replicas(pool: Pool, engine: str, in_flight: float) -> Replicas:
+def replicas(pool: Pool, in_flight: float) -> Replicas:
     """As stated, or as such a pool is usually run with `in_flight` requests."""
     place = pool.place
     if pool.workers is not None:
-        return Replicas(place, float(pool.workers), pool.ep)
+        return Replicas(place, float(pool.workers))
     stated, least = place.tp * place.dp, _least(place)
     routed = any(isinstance(block, Experts) for block in place.model.blocks)
     lost = stated < least
     devices = (RACK if in_flight > 2 * CROWDED * NODE else least) if lost else stated
     if routed and (devices > 2 * NODE or in_flight > CROWDED * devices):
-        return Replicas(replace(place, tp=1, dp=devices), 1.0, devices)
-    return Replicas(replace(place, tp=devices, dp=1), COPIES.get(engine, FEW_COPIES), pool.ep)
+        spread = replace(place.engine, ep=devices)
+        return Replicas(replace(place, tp=1, dp=devices, engine=spread), 1.0)
+    copies = COPIES.get(place.engine.name or "any", FEW_COPIES)
+    return Replicas(replace(place, tp=devices, dp=1), copies)
 
 
 def _least(place: Deployment) -> int:

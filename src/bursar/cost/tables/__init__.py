@@ -2,11 +2,13 @@
 
 from bursar.cost.tables.conformal import inside, interval
 from bursar.cost.tables.efficiency import OperatorFit, fitted
+from bursar.cost.tables.engine import Engine
 from bursar.cost.tables.interpolate import Interpolator
+from bursar.cost.tables.measured import MeasuredTables
 from bursar.cost.tables.operator import KINDS, Kind, OperatorTable, load
-from bursar.cost.tables.operators import Call, Engine, step_operators
+from bursar.cost.tables.operators import Call, step_operators
 from bursar.cost.tables.read import read_tables
-from bursar.cost.tables.step import OperatorCosts, OperatorSteps
+from bursar.cost.tables.step import OperatorSteps, operator_steps
 
 __all__ = [
     "KINDS",
@@ -14,7 +16,7 @@ __all__ = [
     "Engine",
     "Interpolator",
     "Kind",
-    "OperatorCosts",
+    "MeasuredTables",
     "OperatorFit",
     "OperatorSteps",
     "OperatorTable",
@@ -22,6 +24,7 @@ __all__ = [
     "inside",
     "interval",
     "load",
+    "operator_steps",
     "read_tables",
     "step_operators",
 ]

@@ -5,36 +5,24 @@ each row of prompts is a kernel of its own. What no table knows (latent attentio
 states) is given as bare work of kind "mixer".
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bursar.catalog import Attention, Experts, LatentAttention, Mlp, Recurrent
-from bursar.cost.deployment import Deployment
 from bursar.cost.tables.operator import Load, Shape
 from bursar.cost.work import ACTIVATION_BYTES, Array, Rows, step_work
 
+if TYPE_CHECKING:  # a deployment holds tables, so it can't be imported by them
+    from bursar.cost.deployment import Deployment
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What of a server's software shapes the operators of a step.
-
-    `name`: whose tables to prefer (vllm, trtllm, ...; None = any). `block_scales`: FP8 weights have
-    a scale per 128 x 128 block (DeepSeek, Qwen, MiniMax) and not one per tensor. `ep`: experts are
-    spread over so many groups of devices, each split within; None = all with data-parallel
-    attention, 1 without. `skew`: exponent of the power law by which tokens choose experts
-    (1.01 and 1.2 have tables, 0 is balanced; servers agree a little better with 1.01).
-    `fused_attention`: prompts and decoding share one kernel (vLLM with FlashAttention-2), which
-    costs more than one after the other.
-    """
-
-    name: str | None = None
-    block_scales: bool = False
-    ep: int | None = None
-    skew: float = 1.01
-    fused_attention: bool = False
+SCALED_BY_BLOCKS = ("qwen", "minimax", "deepseek", "glm")
+"""Families of models that are published in FP8 with a scale per block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +41,21 @@ class Call:
     work: Load | None = None
 
 
-def step_operators(place: Deployment, rows: Rows, engine: Engine) -> Iterator[Call]:
+def step_operators(place: Deployment, rows: Rows) -> Iterator[Call]:
     """The operators of each step; every one runs on each of the `tp` x `dp` devices of a stage."""
     some = np.asarray(rows.tokens > 0, dtype=np.float64)
     tokens = np.maximum(rows.tokens / place.dp, 1.0)
     for block in place.model.blocks:
         times = np.asarray(block.count * some)
         if isinstance(block, Attention):
-            yield from _attention(place, engine, block, rows, tokens, times)
+            yield from _attention(place, block, rows, tokens, times)
         elif isinstance(block, Mlp):
             width = block.inner / place.tp
-            yield from _mlp(place, engine, tokens, times, width, gated=block.gated)
+            yield from _mlp(place, tokens, times, width, gated=block.gated)
         elif isinstance(block, Experts):
-            yield from _experts(place, engine, block, tokens, times)
+            yield from _experts(place, block, tokens, times)
         else:
-            yield from _bare(place, engine, block, rows, times)
+            yield from _bare(place, block, rows, times)
         yield _pointwise("norm", tokens, place.model.hidden, times)
         if place.tp > 1 and not (isinstance(block, Experts) and place.dp > 1):
             message = tokens * place.model.hidden * ACTIVATION_BYTES
@@ -75,8 +63,11 @@ def step_operators(place: Deployment, rows: Rows, engine: Engine) -> Iterator[Ca
     yield from _ends(place, rows, tokens, some)
 
 
-def _weights(place: Deployment, engine: Engine) -> str:
-    return "fp8_block" if engine.block_scales and place.dtype == "fp8" else place.dtype
+def _weights(place: Deployment) -> str:
+    scales = place.engine.block_scales
+    if scales is None:
+        scales = place.model.name.startswith(SCALED_BY_BLOCKS)
+    return "fp8_block" if scales and place.dtype == "fp8" else place.dtype
 
 
 def _gemm(term: str, dtype: str, m: Array, n: float, k: float, times: Array) -> Call:
@@ -94,7 +85,6 @@ def _collective(kind: str, message: Array, devices: int, times: Array) -> Call:
 
 def _attention(
     place: Deployment,
-    engine: Engine,
     block: Attention,
     rows: Rows,
     tokens: Array,
@@ -105,7 +95,7 @@ def _attention(
     queries, keys = heads * block.key_dim, kv_heads * block.key_dim
     values = kv_heads * block.value_dim
     gate = heads * block.value_dim if block.gated else 0.0
-    dtype = _weights(place, engine)
+    dtype = _weights(place)
     yield _gemm("projections", dtype, tokens, queries + keys + values + gate, hidden, times)
     yield _gemm("projections", dtype, tokens, hidden, heads * block.value_dim, times)
     yield _pointwise("rotary", tokens, queries + keys, times)
@@ -115,7 +105,7 @@ def _attention(
         "head_dim": (block.key_dim + block.value_dim) / 2.0,
         "window": float(block.window or 0),
     }
-    yield from _kernels(place.kv_dtype, engine, _Mix.of(rows, place.dp), fixed, times)
+    yield from _kernels(place, _Mix.of(rows, place.dp), fixed, times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +119,7 @@ class _Mix:
     context: Array
 
     @classmethod
-    def of(cls, rows: Rows, dp: int) -> "_Mix":
+    def of(cls, rows: Rows, dp: int) -> _Mix:
         one, prompts = (rows.count * mask / dp for mask in (rows.new == 1, rows.new > 1))
         batch = np.sum(one, axis=-1)
         length = np.sum(one * (rows.context + 1.0), axis=-1) / np.where(batch > 0, batch, 1.0)
@@ -141,9 +131,10 @@ class _Mix:
 
 
 def _kernels(
-    cache: str, engine: Engine, mix: _Mix, fixed: Mapping[str, float], times: Array
+    place: Deployment, mix: _Mix, fixed: Mapping[str, float], times: Array
 ) -> Iterator[Call]:
-    fused = engine.fused_attention * (mix.new > 0) * (mix.batch > 0)
+    cache = place.kv_dtype
+    fused = place.engine.fused_attention * (mix.new > 0) * (mix.batch > 0)
     batch = np.maximum(mix.batch, 1.0)
     running: dict[str, ArrayLike] = {"batch": batch, "length": mix.length, **fixed}
     share = np.minimum(mix.batch, 1.0) * (1 - fused)
@@ -165,19 +156,17 @@ def _kernels(
 
 
 def _mlp(
-    place: Deployment, engine: Engine, tokens: Array, times: Array, width: float, *, gated: bool
+    place: Deployment, tokens: Array, times: Array, width: float, *, gated: bool
 ) -> Iterator[Call]:
-    dtype, hidden = _weights(place, engine), place.model.hidden
+    dtype, hidden = _weights(place), place.model.hidden
     yield _gemm("projections", dtype, tokens, (2 if gated else 1) * width, hidden, times)
     yield _gemm("projections", dtype, tokens, hidden, width, times)
     yield _pointwise("activation", tokens, width, times)
 
 
-def _experts(
-    place: Deployment, engine: Engine, block: Experts, tokens: Array, times: Array
-) -> Iterator[Call]:
+def _experts(place: Deployment, block: Experts, tokens: Array, times: Array) -> Iterator[Call]:
     together, hidden = place.tp * place.dp, place.model.hidden
-    ep = engine.ep or (together if place.dp > 1 else 1)
+    ep = place.engine.ep or (together if place.dp > 1 else 1)
     shape: dict[str, ArrayLike] = {
         "tokens": tokens * place.dp,
         "tp": together / ep,
@@ -187,13 +176,13 @@ def _experts(
         "experts": float(block.experts),
         "top_k": float(block.top_k),
         "matrices": 3.0 if block.gated else 2.0,
-        "skew": engine.skew,
+        "skew": place.engine.skew,
     }
-    yield Call("experts", "moe", _weights(place, engine), shape, times)
+    yield Call("experts", "moe", _weights(place), shape, times)
     yield _gemm("projections", "bf16", tokens, block.experts, hidden, times)
     if block.shared_inner:
         width = block.shared_inner / place.tp
-        yield from _mlp(place, engine, tokens, times, width, gated=block.gated)
+        yield from _mlp(place, tokens, times, width, gated=block.gated)
     if place.dp > 1:
         sent = tokens / place.tp * min(block.top_k, together) * hidden * ACTIVATION_BYTES
         yield _collective("all_to_all", sent, together, 2.0 * times)
@@ -203,7 +192,7 @@ _LAUNCHES = 5  # products around latent attention or a recurrent state
 
 
 def _bare(
-    place: Deployment, engine: Engine, block: LatentAttention | Recurrent, rows: Rows, times: Array
+    place: Deployment, block: LatentAttention | Recurrent, rows: Rows, times: Array
 ) -> Iterator[Call]:
     """Blocks without tables: their work in one piece, `_LAUNCHES` + 1 launches."""
     model = replace(place.model, blocks=(block,))
@@ -212,7 +201,7 @@ def _bare(
     )
     own = "attention" if isinstance(block, LatentAttention) else "state"
     for term, kind, dtype, launches in (
-        ("projections", "gemm", _weights(place, engine), _LAUNCHES),
+        ("projections", "gemm", _weights(place), _LAUNCHES),
         (own, "mixer", place.kv_dtype, 1),
     ):
         each = 1.0 / (launches * block.count)
