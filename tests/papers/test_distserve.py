@@ -74,7 +74,7 @@ COLOCATED = [together(p) for p in (PrefillFirst(), SarathiServe(), SarathiServe(
 
 
 @pytest.mark.parametrize("seed", [7, 8])
-def test_apart_carries_half_as_much_again_where_the_first_token_is_wanted_at_once(seed: int) -> None:
+def test_apart_carries_half_as_much_again_if_first_tokens_are_wanted_at_once(seed: int) -> None:
     """Goal: within a tenth of the time that a lone prompt takes."""
     colocated, split = best(COLOCATED, 1.1, seed), goodput(apart(5), 1.1, seed)
     assert colocated > 0

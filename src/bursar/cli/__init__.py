@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from bursar.cli import look, serving, spend
+from bursar.cli import calibrating, look, serving, spend
 from bursar.cli.screen import fail
 from bursar.errors import BursarError
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _commands: tuple[Callable[..., None], ...] = (
-    *(spend.solve, spend.compare, spend.calibrate, spend.report),
+    *(spend.solve, spend.compare, calibrating.calibrate, spend.report),
     *(look.cost, look.catalog, look.methods),
     *(serving.simulate, serving.plan),
 )

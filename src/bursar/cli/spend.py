@@ -1,4 +1,4 @@
-"""Commands that spend: solve, compare, calibrate; and report, which shows what was spent."""
+"""Commands that spend: solve, compare; and report, which shows what was spent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from bursar.cli.screen import (
     command,
     counting,
     emit,
-    plain_table,
     screen,
     spending,
     split,
@@ -25,7 +24,6 @@ from bursar.reason import STRATEGIES
 from bursar.report.html import write_page
 from bursar.report.record import load_record
 from bursar.report.tables import compare_tables, solve_tables
-from bursar.units import format_amount
 
 RUNS = Path("runs")
 
@@ -84,7 +82,7 @@ def solve(
     as_json: AsJson = False,
 ) -> None:
     """Spend a budget on questions where it buys the most right answers."""
-    job = _job(
+    job = job_of(
         sources,
         model,
         levels,
@@ -95,7 +93,7 @@ def solve(
         check=not no_checker,
         worth=worth,
         profile=profile,
-        hosted=_hosted(key_file, usd_per_mtok),
+        hosted=hosted(key_file, usd_per_mtok),
     )
     folder = run.run_dir(runs, job)
     with spending() as show:
@@ -141,7 +139,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Strategies at equal budgets, on the same questions and draws, with intervals."""
-    job = _job(
+    job = job_of(
         sources,
         model,
         levels,
@@ -151,7 +149,7 @@ def compare(
         checker=checker,
         check=not no_checker,
         profile=profile,
-        hosted=_hosted(key_file, usd_per_mtok),
+        hosted=hosted(key_file, usd_per_mtok),
     )
     names = job.strategies() if strategies is None else split(strategies)
     folder = run.run_dir(runs, job, "compare")
@@ -185,54 +183,7 @@ def report(
         emit({"report": str(page)})
 
 
-def calibrate(
-    sources: Sources,
-    out: Annotated[Path, typer.Option(help="the profile file to write")] = Path("profile.json"),
-    samples: Annotated[int, typer.Option(help="samples of every model at every question")] = 16,
-    budget: Annotated[str | None, typer.Option(help="a limit on what calibrating may cost")] = None,
-    model: Models = "tiny-1m",
-    questions: Questions = 200,
-    levels: Levels = "",
-    seed: Seed = 0,
-    temperature: Temperature = 0.7,
-    checker: Checker = "exact",
-    key_file: KeyFile = None,
-    usd_per_mtok: UsdPerMtok = "",
-    as_json: AsJson = False,
-) -> None:
-    """Fit curves and difficulty on labelled questions, for `solve --profile`."""
-    job = _job(
-        sources,
-        model,
-        levels,
-        questions=questions,
-        seed=seed,
-        temperature=temperature,
-        checker=checker,
-        hosted=_hosted(key_file, usd_per_mtok),
-    )
-    with counting("calibrating", "rounds") as show:
-        profile, spent = run.run_calibrate(job, samples, out, limits=budget, on_progress=show)
-    lines = [
-        [task, arm, _share(x["accuracy"]), _share(x.get("pass_at_k", {}).get(top)),
-         _share(x.get("majority_at_k", {}).get(top)), f"{x['tokens'] or 0:.0f}"]
-        for task, known in profile.tasks.items()
-        for arm, x in known["arms"].items()
-        for top in [max(x.get("pass_at_k", {"": 0}), key=lambda k: int(k or 0))]
-    ]  # fmt: skip
-    heads = ["task", "arm", "one attempt", "any of all", "vote of all", "tokens each"]
-    screen(as_json).print(plain_table("calibrated", heads, lines))
-    says = f"profile: {out} ({format_amount('tokens', spent.tokens)} spent)"
-    screen(as_json).print(says, soft_wrap=True)
-    if as_json:
-        emit({"profile": str(out), "tasks": profile.tasks, "spent": spent.to_dict()})
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def _job(sources: list[str], model: str, levels: str, **settings: Any) -> run.Job:
+def job_of(sources: list[str], model: str, levels: str, **settings: Any) -> run.Job:
     """`a.jsonl,chain` is two sources, unless there is a file of that name."""
     named = [n for s in sources for n in ([s] if Path(s).exists() else split(s))]
     return run.Job(
@@ -240,7 +191,7 @@ def _job(sources: list[str], model: str, levels: str, **settings: Any) -> run.Jo
     )
 
 
-def _hosted(key_file: Path | None, usd_per_mtok: str) -> dict[str, Any]:
+def hosted(key_file: Path | None, usd_per_mtok: str) -> dict[str, Any]:
     """What models behind a server are opened with."""
     given: dict[str, Any] = {} if key_file is None else {"key_file": key_file}
     if usd_per_mtok:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bursar.catalog import device, model
 from bursar.cost import Deployment
-from bursar.cost.calibration import calibration
+from bursar.cost.calibration import Calibration, calibration
 from bursar.cost.tables import Engine
 from bursar.errors import BadInput
 from bursar.fleet import Goal
@@ -80,8 +80,12 @@ class Serving:
             dtype=self.dtype,
             kv_dtype=self.kv_dtype,
             engine=Engine(self.engine),
-            calibration=calibration(as_path(self.tables), as_path(self.calibration)),
+            calibration=self.known(),
         )
+
+    def known(self) -> Calibration:
+        """What its predictions rest on. Raises `BadInput` for unreadable files."""
+        return calibration(as_path(self.tables), as_path(self.calibration))
 
 
 def run_simulate(

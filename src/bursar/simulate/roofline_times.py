@@ -80,9 +80,7 @@ class RooflineTimes:
             steps if steps < bound_steps else bound_steps,
         )
 
-    def _decoding(
-        self, counts: Lengths, contexts: Sums
-    ) -> tuple[float, float, float, float, int]:
+    def _decoding(self, counts: Lengths, contexts: Sums) -> tuple[float, float, float, float, int]:
         """Attention's FLOPs, their growth a step, bytes, their growth; and the number of rows."""
         flops = flops_slope = moved = moved_slope = 0.0
         rows = 0
