@@ -17,6 +17,7 @@ import datetime
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,9 +211,10 @@ def _configuration(row: Measured) -> tuple[object, ...]:
     """What tells one server and its load from another."""
     served = row.served
     pools = (served.decode,) if served.prefill is None else (served.decode, served.prefill)
-    sizes = [(p.place.tp, p.place.dp, p.place.dtype, p.workers, p.place.engine) for p in pools]
+    engines = [replace(p.place.engine, version="") for p in pools]
+    sizes = [(p.place.tp, p.place.dp, p.place.dtype, p.workers) for p in pools]
     load = (served.in_flight, served.tokens_in, served.tokens_out)
-    return row.group, *sizes, *load
+    return row.group, *engines, *sizes, *load
 
 
 def _score(goal: str, served: Any, ttft: float, tpot: float) -> float:

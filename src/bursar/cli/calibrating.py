@@ -48,7 +48,7 @@ def calibrate(
         typer.Option(help="instead of questions: measured servers, a CSV or a benchmark's result"),
     ] = None,
     device: Annotated[str, typer.Option(help="what a benchmark's --model ran on")] = "",
-    engine: Annotated[str, typer.Option(help="what served it")] = "vllm",
+    engine: Annotated[str, typer.Option(help='what served it, such as "vllm 0.12.0"')] = "vllm",
     tp: Annotated[int, typer.Option(help="tensor parallel devices")] = 1,
     pp: Annotated[int, typer.Option(help="pipeline stages")] = 1,
     dp: Annotated[int, typer.Option(help="data parallel groups")] = 1,

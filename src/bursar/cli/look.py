@@ -37,7 +37,7 @@ def cost(
     dtype: Annotated[str, typer.Option(help="of the weights")] = "bf16",
     kv_dtype: Annotated[str, typer.Option(help="of keys and values")] = "bf16",
     dp: Annotated[int, typer.Option(help="data parallel groups, experts spread over all")] = 1,
-    engine: Annotated[str, typer.Option(help="vllm, sglang, trtllm or another")] = "vllm",
+    engine: Annotated[str, typer.Option(help='such as "sglang" or "vllm 0.12.0"')] = "vllm",
     tables: Annotated[str, typer.Option(help="a folder of measured operator tables")] = "",
     calibration: Annotated[str, typer.Option(help="of `bursar calibrate --serving`")] = "",
     grid: Annotated[str | None, typer.Option(help="a country, for grams of CO2e")] = None,

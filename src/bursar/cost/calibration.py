@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bursar.cost.tables import MeasuredTables, read_tables
+from bursar.cost.tables import Engine, MeasuredTables, read_tables
 from bursar.errors import BadInput
 
 
@@ -35,7 +35,7 @@ class EngineLaw:
 
 
 Law = Mapping[str, EngineLaw]
-"""By engine; "any" is for all others."""
+"""By engine ("vllm") or its version ("vllm 0.12.0"); "any" is for all others."""
 
 Interval = tuple[float, float]
 Intervals = Mapping[str, Mapping[str, Mapping[str, Interval]]]
@@ -50,9 +50,10 @@ class Calibration:
     intervals: Intervals
     tables: MeasuredTables = field(default_factory=MeasuredTables)
 
-    def of(self, engine: str | None) -> EngineLaw:
-        """The coefficients of an engine."""
-        return self.law.get(engine or "any", self.law["any"])
+    def of(self, engine: Engine) -> EngineLaw:
+        """The coefficients of an engine: its version's, else its own, else any's."""
+        labels = (engine.label, engine.name or "any", "any")
+        return next(self.law[label] for label in labels if label in self.law)
 
     def written(self) -> str:
         """Law and intervals as TOML."""
@@ -104,7 +105,7 @@ def _parsed(found: dict[str, Any]) -> Calibration:
 
 def _lines(law: Law, intervals: Intervals) -> Iterator[str]:
     for engine, coefficients in law.items():
-        yield f"\n[law.{engine}]\n"
+        yield f'\n[law."{engine}"]\n'
         yield "".join(f"{name} = {value:.4g}\n" for name, value in asdict(coefficients).items())
     for tier, modes in intervals.items():
         for mode, metrics in modes.items():

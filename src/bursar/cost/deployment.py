@@ -111,7 +111,7 @@ class Deployment:
     def law(self) -> EngineLaw:
         """What its server adds to the seconds of its steps."""
         if self.efficiency is None:
-            return self.calibration.of(self.engine.name)
+            return self.calibration.of(self.engine)
         return EngineLaw(
             first_seconds=self.efficiency.seconds_per_request,
             routed_seconds=0.0,

@@ -26,12 +26,12 @@ def quote_device(
     kv_dtype: str = "bf16",
     country: str | None = None,
     pue: float = 1.56,
-    engine: str | None = None,
+    engine: str = "",
     known: Calibration | None = None,
 ) -> dict[str, Any]:
     """One request among `batch` on a device of the catalogue (fields: see `Deployment`).
 
-    `engine`: vllm, sglang, trtllm, or another's name. `known`: somebody's own measurements.
+    `engine`: as in `Engine.parse`. `known`: somebody's own measurements.
 
     Raises `BadInput` for names and lengths, `Infeasible` when it does not fit.
     """
@@ -45,7 +45,7 @@ def quote_device(
         kv_dtype=kv_dtype,
         grid=None if country is None else grid(country),
         pue=pue,
-        engine=Engine(engine),
+        engine=Engine.parse(engine),
         calibration=known or shipped(),
     )
     cost = request_cost(deployment, tokens_in, tokens_out, batch=batch, cached_in=cached_in)

@@ -79,7 +79,7 @@ class Serving:
             dp=self.dp,
             dtype=self.dtype,
             kv_dtype=self.kv_dtype,
-            engine=Engine(self.engine),
+            engine=Engine.parse(self.engine),
             calibration=self.known(),
         )
 

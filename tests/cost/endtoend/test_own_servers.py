@@ -47,7 +47,7 @@ def rows(count: int, seed: int = 0, noise: float = 0.05) -> list[Own]:
 
 def test_the_factor_on_steps_is_found_and_errors_fall() -> None:
     made, errors = calibrate(rows(12), shipped())
-    assert made.of("vllm").step_factor == pytest.approx(1.4, rel=0.05)
+    assert made.of(Engine("vllm")).step_factor == pytest.approx(1.4, rel=0.05)
     assert errors.before["tpot"] == pytest.approx(1 - 1 / 1.4, abs=0.05)
     assert errors.after["tpot"] < 0.1
     assert errors.after["ttft"] < 0.5 * errors.before["ttft"]
@@ -55,8 +55,24 @@ def test_the_factor_on_steps_is_found_and_errors_fall() -> None:
 
 def test_few_rows_move_less_than_many_and_other_engines_stay() -> None:
     one, many = (calibrate(rows(n, noise=0.0), shipped())[0] for n in (1, 20))
-    assert 1.0 < one.of("vllm").step_factor < many.of("vllm").step_factor < 1.4
-    assert many.of("sglang") == shipped().of("sglang")
+    assert 1.0 < one.of(Engine("vllm")).step_factor < many.of(Engine("vllm")).step_factor < 1.4
+    assert many.of(Engine("sglang")) == shipped().of(Engine("sglang"))
+
+
+def test_a_version_that_was_measured_has_coefficients_of_its_own() -> None:
+    old = replace(PLACE, engine=Engine("vllm", "0.12.0"))
+    versioned = [
+        replace(
+            row, served=replace(row.served, decode=Pool(old)), tpot_seconds=2 * row.tpot_seconds
+        )
+        for row in rows(12, seed=3)
+    ]
+    made, _ = calibrate([*rows(12), *versioned], shipped())
+    slow, usual, unknown = (
+        made.of(Engine("vllm", v)).step_factor for v in ("0.12.0", "", "0.13.0")
+    )
+    assert slow == pytest.approx(2 * usual, rel=0.1)
+    assert unknown == usual
 
 
 def test_one_row_has_no_error_after_and_none_is_refused() -> None:

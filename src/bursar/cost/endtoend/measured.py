@@ -95,7 +95,9 @@ def _measured(row: _Row) -> Measured:
     model, device = named_model(row.text("model_path")), named_device(row.text("system"))
     split = row.text("mode") == "disagg"
     scaled = row.text("gemm_quant_mode") == "fp8_block"
-    engine = Engine(row.text("backend"), block_scales=True if scaled else None)
+    engine = Engine(
+        row.text("backend"), row.text("backend_version"), block_scales=True if scaled else None
+    )
     decode, workers = _pool(row, model, device, engine, "decode_" if split else "")
     served = Served(
         decode=decode,

@@ -1,6 +1,7 @@
 """Fits the calibration to somebody's own servers: `bursar calibrate --serving RESULTS`.
 
-What ships is the prior. Each engine measured gets a factor on its steps, from the times between
+What ships is the prior. Each engine measured (each version, where it is
+stated) gets a factor on its steps, from the times between
 tokens, and then coefficients of the law from the times to the first token; both are drawn towards
 what ships, the more so the fewer rows there are (a ridge in logarithms). With `ENOUGH` rows the
 intervals become those of rows left out of the fit one by one; before that the shipped ones stay.
@@ -14,7 +15,8 @@ from scipy.optimize import least_squares
 
 from bursar.cost.calibration import Calibration, EngineLaw, Intervals
 from bursar.cost.endtoend.features import features
-from bursar.cost.endtoend.law import Columns, tpot_seconds, ttft_seconds, ttft_with
+from bursar.cost.endtoend.law import Columns, ttft_with
+from bursar.cost.endtoend.predict import latencies
 from bursar.cost.endtoend.served import Served
 from bursar.cost.tables import interval
 from bursar.cost.work import Array
@@ -71,19 +73,20 @@ def calibrate(rows: Sequence[Own], known: Calibration) -> tuple[Calibration, Err
 
 def _fitted(rows: Sequence[Own], known: Calibration) -> Calibration:
     law = dict(known.law)
-    for engine in sorted({row.served.engine for row in rows}):
-        own = [row for row in rows if row.served.engine == engine]
+    engines = {row.served.decode.place.engine.label: row.served.decode.place.engine for row in rows}
+    for label, engine in sorted(engines.items()):
+        own = [row for row in rows if row.served.decode.place.engine.label == label]
         at = known.of(engine)
         off = np.array([tpot for _, tpot in _ratios(own, known)])
         shift = len(off) * np.median(off) / (len(off) + (TPOT_NOISE / STEP_SPREAD) ** 2)
-        law[engine] = replace(at, step_factor=at.step_factor * float(np.exp(shift)))
+        law[label] = replace(at, step_factor=at.step_factor * float(np.exp(shift)))
         stepped = replace(known, law=dict(law))
-        law[engine] = _law(own, law[engine], stepped)
+        law[label] = _law(own, law[label], stepped)
     return replace(known, law=law)
 
 
 def _law(rows: Sequence[Own], start: EngineLaw, known: Calibration) -> EngineLaw:
-    columns = _columns(rows, known)
+    columns = Columns.of([features(_by(row, known)) for row in rows])
     measured = np.log([row.ttft_seconds for row in rows])
     spreads = np.array(list(SPREADS.values()))
 
@@ -101,21 +104,16 @@ def _law(rows: Sequence[Own], start: EngineLaw, known: Calibration) -> EngineLaw
 
 def _ratios(rows: Sequence[Own], known: Calibration) -> list[tuple[float, float]]:
     """log(measured / predicted) of (TTFT, TPOT)."""
-    columns = _columns(rows, known)
-    predicted = zip(ttft_seconds(columns, known.law), tpot_seconds(columns), strict=True)
-    return [
-        (float(np.log(row.ttft_seconds / ttft)), float(np.log(row.tpot_seconds / tpot)))
-        for row, (ttft, tpot) in zip(rows, predicted, strict=True)
-    ]
+    found = []
+    for row in rows:
+        ttft, tpot, _ = latencies(_by(row, known))
+        off = np.log(row.ttft_seconds / ttft.item()), np.log(row.tpot_seconds / tpot.item())
+        found.append((float(off[0]), float(off[1])))
+    return found
 
 
-def _columns(rows: Sequence[Own], known: Calibration) -> Columns:
-    return Columns.of(
-        [
-            features(row.served.elsewhere(lambda place: replace(place, calibration=known)))
-            for row in rows
-        ]
-    )
+def _by(row: Own, known: Calibration) -> Served:
+    return row.served.elsewhere(lambda place: replace(place, calibration=known))
 
 
 def _medians(ratios: Sequence[tuple[float, float]]) -> dict[str, float]:
