@@ -28,9 +28,9 @@ TERMS = 5
 
 @dataclass(frozen=True, slots=True)
 class IdealizedRuntime:
-    """seconds = prompt_seconds(p) + seconds_per_token (o - 1) + seconds_per_context (o - 1)(p + o/2).
+    """Of p and o: 1, p, p^2 (the prompt), o - 1 (the answer) and (o - 1)(p + o/2), in seconds.
 
-    The last term reads the cache. `accelerators` and `usd_per_hour` of one (None: not known) make
+    The last reads the cache. `accelerators` and `usd_per_hour` of one (None: not known) make
     the paper's variants that charge a model for the hardware that it needs.
     """
 
@@ -65,7 +65,8 @@ class IdealizedRuntime:
         )
         _check(prompt, out, measured, quantile)
         found = _quantile_fit(_terms(prompt, out), measured, quantile)
-        return cls(*map(float, found), accelerators, usd_per_hour)
+        a, b, c, d, e = (float(coefficient) for coefficient in found)
+        return cls(a, b, c, d, e, accelerators, usd_per_hour)
 
     def seconds(self, prompt_tokens: ArrayLike, tokens_out: ArrayLike) -> Array:
         """Uncontended seconds of requests; the lengths broadcast."""
@@ -109,7 +110,7 @@ def _check(prompt: Array, out: Array, measured: Array, quantile: float) -> None:
 
 
 def _quantile_fit(terms: Array, measured: Array, quantile: float) -> Array:
-    """Coefficients x >= 0 that minimise sum(q above + (1 - q) below), above - below = 1 - Ax / y."""
+    """x >= 0 of least sum(q above + (1 - q) below), where above - below = 1 - Ax / y."""
     relative = terms / measured[:, None]
     scale = np.max(relative, axis=0)  # the programme's columns then have one size
     count = len(measured)
@@ -118,4 +119,5 @@ def _quantile_fit(terms: Array, measured: Array, quantile: float) -> Array:
     ])  # fmt: skip
     equal = np.hstack([relative / scale, np.eye(count), -np.eye(count)])
     found = optimize.linprog(cost, A_eq=equal, b_eq=np.ones(count), method="highs")
+    assert found.x is not None, found.message  # all zeros is feasible
     return np.asarray(found.x[:TERMS] / scale)
