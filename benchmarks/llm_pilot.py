@@ -23,7 +23,8 @@ fitted to the other nine models; how far off it is, is what it is when one more 
 settled while all curves were in sight, after about a dozen variants were scored (0.00 to 0.76), so
 that the score may flatter; the coefficients never see the model that is left out. It is a negative
 result (results/llm_pilot.json): 0.70 where the paper's regressor has 0.80, about what the median of
-the other models on each profile gets; deciding by expected worth gains 0.12 over the law alone.
+the other models on each profile gets. Deciding by expected worth gains 0.12 over the law alone with
+the published medians, and loses 0.15 with the approximated ones: with ten models, neither is proof.
 
 `--published` is one of the published `expected_predictions_*.csv`, which have the medians that the
 rules ask for. Without it, they are approximated from `aggregate_derived.csv` (see
