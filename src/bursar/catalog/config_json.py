@@ -33,7 +33,7 @@ _FULL = {"full_attention", "attention", "global", "indexed_attention", "deepseek
 _WINDOWED = {"sliding_attention", "chunked_attention", "local"}
 _UNGATED = {
     *("nemotron_h", "nemotron", "apertus", "starcoder2", "falcon", "gpt2", "gpt_neox"),
-    *("gpt_bigcode", "gptj", "opt", "phi", "mpt", "bloom"),
+    *("gpt_bigcode", "gptj", "codegen", "opt", "phi", "mpt", "bloom"),
 }
 
 
@@ -248,8 +248,10 @@ def _feed_forward(keys: Keys) -> list[Block]:
 
 def _inner(keys: Keys) -> int:
     names = ("intermediate_size_mlp", "dense_intermediate_size", "intermediate_size", "n_inner")
-    if keys.get("model_type") == "gpt2":
+    if keys.get("model_type") in {"gpt2", "gptj", "codegen"}:
         return keys.count("n_inner", default=4 * keys.count("n_embd"))
+    if keys.get("model_type") == "mpt":
+        return keys.count("expansion_ratio", default=4) * keys.count("d_model")
     return keys.count(*names, "ffn_hidden_size")
 
 

@@ -2,7 +2,9 @@
 
 from bursar.cost.deployment import DATASHEET, MEASURED, Deployment, Efficiency
 from bursar.cost.hosted import hosted_cost
+from bursar.cost.idealized import IdealizedRuntime
 from bursar.cost.kinetics import Kinetics, KineticsCost, overtaking_length
+from bursar.cost.long_context import LongContext, Peak
 from bursar.cost.memory import Memory, max_sequences, memory_bytes, require_fit
 from bursar.cost.quote import quote_api, quote_device
 from bursar.cost.request import RequestCost, request_cost
@@ -14,9 +16,12 @@ __all__ = [
     "MEASURED",
     "Deployment",
     "Efficiency",
+    "IdealizedRuntime",
     "Kinetics",
     "KineticsCost",
+    "LongContext",
     "Memory",
+    "Peak",
     "RequestCost",
     "Step",
     "StepCost",

@@ -6,6 +6,7 @@ candidates   the deployments of a model that are worth considering
 mix          a fleet of several types, simulated
 search       how full instances may be
 plan         the planner
+recommend    which instance, when it is not sure how many users one carries
 confidence   how sure a plan is, and what to measure
 commands     command lines and manifests
 """
@@ -13,16 +14,19 @@ commands     command lines and manifests
 from bursar.fleet.candidates import Candidate, candidates, deployments, loads
 from bursar.fleet.capacity import Capacity, Goal, capacity
 from bursar.fleet.plan import FleetPlans, Request, plan_fleet
+from bursar.fleet.recommend import Recommendation, recommend
 
 __all__ = [
     "Candidate",
     "Capacity",
     "FleetPlans",
     "Goal",
+    "Recommendation",
     "Request",
     "candidates",
     "capacity",
     "deployments",
     "loads",
     "plan_fleet",
+    "recommend",
 ]
