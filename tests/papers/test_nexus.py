@@ -13,7 +13,7 @@ from bursar.errors import BadInput
 from bursar.policies.batching import SarathiServe
 from bursar.policies.lanes import LanePolicy, Nexus, Reactive
 from bursar.simulate import Simulation, server_of, simulate
-from bursar.simulate.two_lanes import LanesRun, simulate_lanes
+from bursar.simulate.lanes import LanesRun, simulate_lanes
 from bursar.workload.traces import Trace
 from bursar.workload.traces.arrivals import OnOff
 

@@ -13,7 +13,7 @@ from bursar.policies.batching import SarathiServe
 from bursar.policies.lanes import LANES, LaneDecision, LanePolicy, LaneState
 from bursar.price import Price
 from bursar.simulate import server_of, simulate
-from bursar.simulate.two_lanes import simulate_lanes
+from bursar.simulate.lanes import simulate_lanes
 from bursar.workload.traces import Trace
 
 PLACE = Deployment(catalog.model("llama-3.1-8b"), catalog.device("a100"))

@@ -1,4 +1,4 @@
-"""A replica that runs prompts and decodes at once on one device: `simulate_lanes`.
+"""A replica that runs prompts and decodes at once on one device.
 
 Each lane runs one step at a time, operator group by operator group; both advance on a shared device
 at speeds that depend on what the other does. The KV cache is that of `Replica`.
@@ -8,123 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
-
-import numpy as np
+from dataclasses import replace
 
 from bursar.cost import Deployment, step_arrays
-from bursar.cost.shared_device import Operation, SharedDevice, shared_device
+from bursar.cost.shared_device import Operation, SharedDevice
 from bursar.cost.work import Rows, step_work
-from bursar.errors import BadInput, Infeasible
+from bursar.errors import BadInput
 from bursar.policies.batching import Chunk, Job, blocks_for
 from bursar.policies.lanes import LanePolicy, Work
 from bursar.price import Price
 from bursar.simulate.decode_batch import DecodeBatch
-from bursar.simulate.entering import jobs
 from bursar.simulate.gaps import Gaps
 from bursar.simulate.kv_cache import KvCache
+from bursar.simulate.lane import Lane, LaneStep
 from bursar.simulate.outcomes import Outcomes
 from bursar.simulate.ranked_queue import RankedQueue
-from bursar.simulate.series import Floats
 from bursar.simulate.server import Server
-from bursar.workload.traces import Trace
-
-
-class LaneStep(NamedTuple):
-    """A step as it began, and how long it took: what a latency model can be held against."""
-
-    prefill: bool
-    prefill_units: float
-    prefill_work: Work
-    decode_work: Work
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LanesRun:
-    """What came of a trace; columns have a row per request, NaN where it was rejected."""
-
-    trace: Trace
-    first_token_s: Floats
-    finished_s: Floats
-    gaps: Gaps
-    steps: list[LaneStep]
-    preemptions: int
-
-    @property
-    def ttft_s(self) -> Floats:
-        """(n,) time to the first token."""
-        return self.first_token_s - self.trace.arrival_s
-
-
-def simulate_lanes(
-    trace: Trace,
-    deployment: Deployment,
-    server: Server,
-    policy: LanePolicy,
-    *,
-    device: SharedDevice | None = None,
-    price: Price | None = None,
-) -> LanesRun:
-    """Serve a whole trace; `server` says how much KV cache there is.
-
-    `device` is by default the deployment's at the rates its efficiency says. Raises `BadInput` for
-    `pp` or `dp` above 1, `Infeasible` when a policy leaves requests waiting for ever.
-    """
-    outcomes = Outcomes()
-    lanes = TwoLanes(
-        deployment, server, policy, device or shared_device(deployment), price or Price(), outcomes
-    )
-    for job in jobs(trace, server, outcomes):
-        lanes.run_until(job.arrived)
-        lanes.arrive(job)
-    lanes.run_until(math.inf)
-    if left := len(lanes.waiting) + lanes.jobs:
-        raise Infeasible(f"the policy leaves {left} of {len(trace)} requests waiting for ever")
-    return LanesRun(
-        trace,
-        np.array(outcomes.first_token),
-        np.array(outcomes.finished),
-        lanes.gaps,
-        lanes.steps,
-        sum(outcomes.preemptions),
-    )
-
-
-class _Lane:
-    """The step that a lane runs: where it is among its operations."""
-
-    def __init__(self) -> None:
-        self.work: Work = ()
-        self.place, self.left, self.latency, self.began = 0, 1.0, 0.0, 0.0
-        self.beside: tuple[float, Work, Work] | None = None
-        """What both lanes ran when the step began; None if the other had nothing."""
-
-    @property
-    def busy(self) -> bool:
-        return self.place < len(self.work)
-
-    def begin(self, work: Work, now: float) -> None:
-        self.work, self.place, self.began = work, 0, now
-        self._enter()
-
-    def seconds_left(self, speed: float) -> float:
-        return self.latency if self.latency > 0 else self.left / speed
-
-    def forward(self, seconds: float, speed: float) -> None:
-        """Time passes at this speed; in latency (speed 0) only that runs out."""
-        if self.latency > 0:
-            self.latency = self.latency - seconds if self.latency > seconds * (1 + 1e-12) else 0.0
-            return
-        self.left -= seconds * speed
-        if self.left <= 1e-12:
-            self.place += 1
-            if self.busy:
-                self._enter()
-
-    def _enter(self) -> None:
-        self.left, self.latency = 1.0, self.work[self.place].latency_seconds
 
 
 class TwoLanes:
@@ -152,7 +51,7 @@ class TwoLanes:
         self._decoding: dict[int, Job] = {}
         self._joining: list[Job] = []
         """Their prompt is done; they decode from the next decode step on."""
-        self._prompts, self._decodes = _Lane(), _Lane()
+        self._prompts, self._decodes = Lane(), Lane()
         self._chunks: Sequence[Chunk] = ()
         self._token_times: dict[int, float] = {}
         """Of jobs without a decode step since they were admitted, and of preempted ones."""
@@ -247,7 +146,7 @@ class TwoLanes:
                 self._settle(lanes)
                 self._begin()
 
-    def _speeds(self, lanes: list[_Lane]) -> list[float]:
+    def _speeds(self, lanes: list[Lane]) -> list[float]:
         """Of each lane's operation; 0 in latency. Alone, a lane has all units."""
         share = {id(self._prompts): self.prefill_units, id(self._decodes): 1 - self.prefill_units}
         active = [x for x in lanes if x.latency <= 0]
@@ -292,7 +191,7 @@ class TwoLanes:
         self._kv.grow(self._batch.growth)
         return self.decode_work
 
-    def _settle(self, lanes: list[_Lane]) -> None:
+    def _settle(self, lanes: list[Lane]) -> None:
         for lane in lanes:
             if lane.busy:
                 continue
