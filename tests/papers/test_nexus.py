@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from bursar import catalog
-from bursar.cost import Deployment
+from bursar.cost import MEASURED, Deployment
 from bursar.cost.shared_device import shared_device
 from bursar.errors import BadInput
 from bursar.policies.batching import SarathiServe
 from bursar.policies.lanes import LanePolicy, Nexus, Reactive
 from bursar.simulate import Simulation, server_of, simulate
-from bursar.simulate.lanes import LanesRun, simulate_lanes
+from bursar.simulate.partitioned import LanesRun, simulate_lanes
 from bursar.workload.traces import Trace
 from bursar.workload.traces.arrivals import OnOff
 
-PLACE = Deployment(catalog.model("llama-3.1-8b"), catalog.device("a100"))
+PLACE = Deployment(catalog.model("llama-3.1-8b"), catalog.device("a100"), efficiency=MEASURED)
 SERVER, DEVICE = server_of(PLACE), shared_device(PLACE)
 SEEDS = [2, 3, 4, 5, 6]
 FIRST_COME = 1e9

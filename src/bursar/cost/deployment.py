@@ -108,6 +108,11 @@ class Deployment:
         return self.tp * self.pp * self.dp
 
     @property
+    def reached(self) -> Efficiency:
+        """Shares of the datasheet's rates, for models of a part of a step: its own, or usual."""
+        return self.efficiency or MEASURED
+
+    @property
     def law(self) -> EngineLaw:
         """What its server adds to the seconds of its steps."""
         if self.efficiency is None:

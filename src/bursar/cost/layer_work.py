@@ -64,7 +64,7 @@ def layer_of(deployment: Deployment, rows: Rows) -> Layer:
     if not attention:
         raise BadInput(f"{model.name} has no softmax attention; choose another model")
     groups = step_work(model, rows, tp=place.tp, dp=1, dtype=place.dtype, kv_dtype=place.kv_dtype)
-    latency = place.efficiency.seconds_per_layer / LAYER_KERNELS
+    latency = place.reached.seconds_per_layer / LAYER_KERNELS
     hidden, layers = model.hidden, model.layers
     out = hidden * sum(x.count * x.query_heads * x.value_dim for x in attention)
     into = sum(x.count * x.parameters(hidden) for x in attention) - out
@@ -96,5 +96,5 @@ def _reduce(place: Deployment, rows: Rows) -> Operation:
     a_layer = residual_writes(place.model) / place.model.layers / 2.0
     return Operation(
         link_bytes=a_layer * message * 2.0 * (place.tp - 1) / place.tp,
-        latency_seconds=a_layer * place.efficiency.seconds_per_collective,
+        latency_seconds=a_layer * place.reached.seconds_per_collective,
     )

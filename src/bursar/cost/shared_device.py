@@ -168,7 +168,7 @@ def _shared(speeds: list[float], amounts: list[float], capacity: float) -> list[
 
 def shared_device(deployment: Deployment) -> SharedDevice:
     """One device of a deployment, at the rates that its efficiency says are reached."""
-    device, reached = deployment.device, deployment.efficiency
+    device, reached = deployment.device, deployment.reached
     return SharedDevice(
         flops_per_second=device.flops_per_second(deployment.dtype) * reached.compute,
         bytes_per_second=(device.memory_bytes_per_second or math.nan) * reached.memory,

@@ -2,6 +2,8 @@
 
 serve           `simulate` for a trace, `simulate_users` for users who wait for answers
 disaggregated   `simulate_split`: prompts on some instances, answers on others
+partitioned     `simulate_lanes`: prompts on a part of a device, answers on the rest
+diffusion       `simulate_diffusion`: a server of diffusion language models
 entering        the requests of a trace as jobs
 prefixes        what their prompts share
 replicas        several engines: routing, whose turn it is

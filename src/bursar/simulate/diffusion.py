@@ -100,7 +100,7 @@ class DiffusionServer:
             Operation(2.0 * head * tokens, parts * head * ACTIVATION_BYTES + 2.0 * logits)
         )
         device = shared_device(place)
-        launches = place.efficiency.seconds_per_layer * place.model.layers
+        launches = place.reached.seconds_per_layer * place.model.layers
         return launches + sum(map(device.seconds_alone, operations))
 
 

@@ -141,7 +141,7 @@ class WaveDevice:
         return Operation(
             bytes=4.0 * message / place.tp,
             link_bytes=2.0 * (place.tp - 1) / place.tp * message,
-            latency_seconds=place.efficiency.seconds_per_collective,
+            latency_seconds=place.reached.seconds_per_collective,
             units=units / self.units,
             lane="link",
         )

@@ -20,8 +20,8 @@ from bursar.price import Price
 from bursar.simulate.decode_batch import DecodeBatch
 from bursar.simulate.gaps import Gaps
 from bursar.simulate.kv_cache import KvCache
-from bursar.simulate.lane import Lane, LaneStep
 from bursar.simulate.outcomes import Outcomes
+from bursar.simulate.partitioned.lane import Lane, LaneStep
 from bursar.simulate.ranked_queue import RankedQueue
 from bursar.simulate.server import Server
 
@@ -110,7 +110,7 @@ class TwoLanes:
         groups = step_work(
             place.model, rows, tp=place.tp, dp=1, dtype=place.dtype, kv_dtype=place.kv_dtype
         )
-        latency = place.efficiency.seconds_per_layer * place.model.layers
+        latency = place.reached.seconds_per_layer * place.model.layers
         if place.tp > 1:
             terms = step_arrays(place, rows.new, rows.context, rows.count).terms
             latency += float(terms["communication"])

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from bursar import catalog
-from bursar.cost import Deployment
+from bursar.cost import MEASURED, Deployment
 from bursar.cost.shared_device import shared_device
 from bursar.errors import BadInput
 from bursar.policies.batching import SarathiServe
 from bursar.policies.lanes import LANES, LaneDecision, LanePolicy, LaneState
 from bursar.price import Price
 from bursar.simulate import server_of, simulate
-from bursar.simulate.lanes import simulate_lanes
+from bursar.simulate.partitioned import simulate_lanes
 from bursar.workload.traces import Trace
 
-PLACE = Deployment(catalog.model("llama-3.1-8b"), catalog.device("a100"))
+PLACE = Deployment(catalog.model("llama-3.1-8b"), catalog.device("a100"), efficiency=MEASURED)
 SERVER = server_of(PLACE)
 
 

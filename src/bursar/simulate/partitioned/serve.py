@@ -14,11 +14,11 @@ from bursar.policies.lanes import LanePolicy
 from bursar.price import Price
 from bursar.simulate.entering import jobs
 from bursar.simulate.gaps import Gaps
-from bursar.simulate.lane import LaneStep
 from bursar.simulate.outcomes import Outcomes
+from bursar.simulate.partitioned.engine import TwoLanes
+from bursar.simulate.partitioned.lane import LaneStep
 from bursar.simulate.series import Floats
 from bursar.simulate.server import Server
-from bursar.simulate.two_lanes import TwoLanes
 from bursar.workload.traces import Trace
 
 
