@@ -1,5 +1,6 @@
 """Divides a limit over items: `ALLOCATORS[name].allocate(options, limit)` returns a `Plan`."""
 
+from bursar.allocate.agent_graph import AgentGraph, AgentPlacement, GraphPlacement
 from bursar.allocate.base import Allocator, Limit, Options
 from bursar.allocate.exhaustive import ExhaustiveAllocator
 from bursar.allocate.fleet import Demand, Fleet, cheapest_fleet, largest_fleet
@@ -27,11 +28,14 @@ def allocate(options: Options, limit: Limit) -> Plan:
 
 __all__ = [
     "ALLOCATORS",
+    "AgentGraph",
+    "AgentPlacement",
     "Allocator",
     "Coupling",
     "Demand",
     "ExhaustiveAllocator",
     "Fleet",
+    "GraphPlacement",
     "HeapAllocator",
     "HullAllocator",
     "Limit",

@@ -18,8 +18,10 @@ overlap         (its attention, where decodes and prompts share a step)
 simulation      the result
 series, gaps    timelines and times between tokens, collected on the way
 outcomes        what happens to each request, collected on the way
+agent_graph     `simulate_graph`: operators of agents on tiers of devices
 """
 
+from bursar.simulate.agent_graph import simulate_graph
 from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
 from bursar.simulate.roofline_times import RooflineTimes
 from bursar.simulate.series import Timeline
@@ -43,6 +45,7 @@ __all__ = [
     "link_of",
     "server_of",
     "simulate",
+    "simulate_graph",
     "simulate_split",
     "simulate_users",
 ]
