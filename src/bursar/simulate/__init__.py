@@ -19,6 +19,7 @@ simulation      the result
 series, gaps    timelines and times between tokens, collected on the way
 outcomes        what happens to each request, collected on the way
 agent_graph     `simulate_graph`: operators of agents on tiers of devices
+workflows       `simulate_workflows`: queries of several stages on unlike instances
 """
 
 from bursar.simulate.agent_graph import simulate_graph
@@ -30,15 +31,18 @@ from bursar.simulate.server import Server, server_of
 from bursar.simulate.simulation import Simulation
 from bursar.simulate.step_times import Line, LinearTimes, StepTimes
 from bursar.simulate.tabulated_times import TabulatedTimes
+from bursar.simulate.workflows import Query, Stage, simulate_workflows, tuned_load_weight
 
 __all__ = [
     "Line",
     "LinearTimes",
     "Link",
     "Pool",
+    "Query",
     "RooflineTimes",
     "Server",
     "Simulation",
+    "Stage",
     "StepTimes",
     "TabulatedTimes",
     "Timeline",
@@ -48,4 +52,6 @@ __all__ = [
     "simulate_graph",
     "simulate_split",
     "simulate_users",
+    "simulate_workflows",
+    "tuned_load_weight",
 ]
