@@ -2,6 +2,7 @@
 
 from bursar.allocate.agent_graph import AgentGraph, AgentPlacement, GraphPlacement
 from bursar.allocate.base import Allocator, Limit, Options
+from bursar.allocate.block_zoo import BlockZoo, Zoo
 from bursar.allocate.exhaustive import ExhaustiveAllocator
 from bursar.allocate.fleet import Demand, Fleet, cheapest_fleet, largest_fleet
 from bursar.allocate.heap import HeapAllocator
@@ -31,6 +32,7 @@ __all__ = [
     "AgentGraph",
     "AgentPlacement",
     "Allocator",
+    "BlockZoo",
     "Coupling",
     "Demand",
     "ExhaustiveAllocator",
@@ -43,6 +45,7 @@ __all__ = [
     "Options",
     "UniformAllocator",
     "WindowPrice",
+    "Zoo",
     "allocate",
     "best_option",
     "cheapest_fleet",
