@@ -16,7 +16,7 @@ from bursar.workload.tasks import TASKS
 SEEDS = range(3)
 
 
-def requests(seed: int, count: int = 48) -> list[Request]:
+def requests(seed: int, count: int = 32) -> list[Request]:
     """Questions of all tasks, shuffled; greedy, so that rounding can't tip a draw."""
     asked = [
         Request(q.prompt, task.max_tokens, f"{name}/{q.id}", temperature=0.0)

@@ -106,6 +106,7 @@ def simulate_workflows(
 ) -> NDArray[np.float64]:
     """(queries,) seconds from each query's arrival until its last call is answered.
 
+    Calls can be scheduled at once: a server's `seconds_per_request` is not added.
     Raises `Infeasible` for a call that is larger than its instance's cache, or never run.
     """
     fleet = _Fleet(servers, batching)
