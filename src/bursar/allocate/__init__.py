@@ -1,6 +1,8 @@
 """Divides a limit over items: `ALLOCATORS[name].allocate(options, limit)` returns a `Plan`."""
 
+from bursar.allocate.agent_graph import AgentGraph, AgentPlacement, GraphPlacement
 from bursar.allocate.base import Allocator, Limit, Options
+from bursar.allocate.block_zoo import BlockZoo, Zoo
 from bursar.allocate.exhaustive import ExhaustiveAllocator
 from bursar.allocate.fleet import Demand, Fleet, cheapest_fleet, largest_fleet
 from bursar.allocate.heap import HeapAllocator
@@ -27,11 +29,15 @@ def allocate(options: Options, limit: Limit) -> Plan:
 
 __all__ = [
     "ALLOCATORS",
+    "AgentGraph",
+    "AgentPlacement",
     "Allocator",
+    "BlockZoo",
     "Coupling",
     "Demand",
     "ExhaustiveAllocator",
     "Fleet",
+    "GraphPlacement",
     "HeapAllocator",
     "HullAllocator",
     "Limit",
@@ -39,6 +45,7 @@ __all__ = [
     "Options",
     "UniformAllocator",
     "WindowPrice",
+    "Zoo",
     "allocate",
     "best_option",
     "cheapest_fleet",

@@ -9,9 +9,11 @@ from bursar.cost.memory import Memory, max_sequences, memory_bytes, require_fit
 from bursar.cost.quote import quote_api, quote_device
 from bursar.cost.request import RequestCost, request_cost
 from bursar.cost.step import Step, StepCost, Steps, joules, step_arrays, step_cost, usage_of
+from bursar.cost.supernode import CLOUDMATRIX384, Supernode
 from bursar.cost.work import kv_cache_bytes
 
 __all__ = [
+    "CLOUDMATRIX384",
     "DATASHEET",
     "MEASURED",
     "Deployment",
@@ -26,6 +28,7 @@ __all__ = [
     "Step",
     "StepCost",
     "Steps",
+    "Supernode",
     "hosted_cost",
     "joules",
     "kv_cache_bytes",

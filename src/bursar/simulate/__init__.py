@@ -20,8 +20,13 @@ overlap         (its attention, where decodes and prompts share a step)
 simulation      the result
 series, gaps    timelines and times between tokens, collected on the way
 outcomes        what happens to each request, collected on the way
+agent_graph     `simulate_graph`: operators of agents on tiers of devices
+workflows       `simulate_workflows`: queries of several stages on unlike instances
+block_chains    `simulate_chains`: fine-tuned models that share blocks
 """
 
+from bursar.simulate.agent_graph import simulate_graph
+from bursar.simulate.block_chains import ChainDevice, ChainRequest, place_chains, simulate_chains
 from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
 from bursar.simulate.roofline_times import RooflineTimes
 from bursar.simulate.series import Timeline
@@ -30,21 +35,31 @@ from bursar.simulate.server import Server, server_of
 from bursar.simulate.simulation import Simulation
 from bursar.simulate.step_times import Line, LinearTimes, StepTimes
 from bursar.simulate.tabulated_times import TabulatedTimes
+from bursar.simulate.workflows import Query, Stage, simulate_workflows, tuned_load_weight
 
 __all__ = [
+    "ChainDevice",
+    "ChainRequest",
     "Line",
     "LinearTimes",
     "Link",
     "Pool",
+    "Query",
     "RooflineTimes",
     "Server",
     "Simulation",
+    "Stage",
     "StepTimes",
     "TabulatedTimes",
     "Timeline",
     "link_of",
+    "place_chains",
     "server_of",
     "simulate",
+    "simulate_chains",
+    "simulate_graph",
     "simulate_split",
     "simulate_users",
+    "simulate_workflows",
+    "tuned_load_weight",
 ]
