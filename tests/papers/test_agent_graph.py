@@ -11,7 +11,7 @@ from bursar import catalog
 from bursar.allocate import AgentGraph, AgentPlacement, GraphPlacement
 from bursar.catalog import Device
 from bursar.cost import kv_cache_bytes
-from bursar.cost.operators import Answer, Operator, Prompt, ToolCall
+from bursar.cost.agent_work import Answer, Operator, Prompt, ToolCall
 from bursar.errors import BadInput, Infeasible
 from bursar.simulate import simulate_graph
 

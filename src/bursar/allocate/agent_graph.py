@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from scipy import optimize, sparse
 
 from bursar.catalog import Device
+from bursar.cost.agent_work import Operator, Way
 from bursar.cost.memory import USABLE
-from bursar.cost.operators import Operator, Way
 from bursar.errors import BadInput, Infeasible
 
 
