@@ -7,6 +7,8 @@ prefixes        what their prompts share
 replicas        several engines: routing, whose turn it is
 replica         one engine: queue, KV cache, plans of many steps at once
 ranked_queue    who waits
+swapping        caches that go to the host's memory and come back (host_memory: what that is;
+                host_copies: whose are there; host_link: on their way; block_groups: their places)
 kv_cache        blocks held and free (prefix_cache: those of prompts that begin alike)
 history         how long the last answers were
 decode_batch    decoding jobs in closed form
@@ -21,6 +23,8 @@ outcomes        what happens to each request, collected on the way
 """
 
 from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
+from bursar.simulate.host_link import Transfers
+from bursar.simulate.host_memory import HostMemory, host_memory_of
 from bursar.simulate.roofline_times import RooflineTimes
 from bursar.simulate.series import Timeline
 from bursar.simulate.serve import simulate, simulate_users
@@ -30,6 +34,7 @@ from bursar.simulate.step_times import Line, LinearTimes, StepTimes
 from bursar.simulate.tabulated_times import TabulatedTimes
 
 __all__ = [
+    "HostMemory",
     "Line",
     "LinearTimes",
     "Link",
@@ -40,6 +45,8 @@ __all__ = [
     "StepTimes",
     "TabulatedTimes",
     "Timeline",
+    "Transfers",
+    "host_memory_of",
     "link_of",
     "server_of",
     "simulate",

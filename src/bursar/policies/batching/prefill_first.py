@@ -19,6 +19,7 @@ from bursar.policies.batching.base import (
     BatchState,
     Chunk,
     Decision,
+    begun,
     require_at_least_one,
     victims,
 )
@@ -38,6 +39,8 @@ class PrefillFirst:
 
     def decide(self, state: BatchState, now: float, price: Price) -> Decision:
         """A step of whole prompts when one fits, else a decode step."""
+        if state.prefilling:
+            return Decision(chunks=begun(state), decode=False)
         room = self.max_jobs - len(state.running)
         if state.waiting and room > 0 and (chunks := self._prompts(state, room)):
             return Decision(chunks=chunks, decode=False)
