@@ -84,16 +84,17 @@ class Engine:
         return free
 
     def matched(self, job: Job) -> list[Segment]:
-        """The leading parts that are cached, but never the whole of what is to prefill."""
+        """The leading parts that are cached."""
         found = []
         for part in job.prefix:
-            if part.key not in self.parts or part.end >= job.target:
+            if part.key not in self.parts:
                 break
             found.append(part)
         return found
 
     def cached_tokens(self, job: Job) -> int:
-        return max((part.end for part in self.matched(job)), default=job.received)
+        matched = max((part.end for part in self.matched(job)), default=job.received)
+        return min(matched, job.target - 1)
 
     def needed_blocks(self, job: Job) -> int:
         held = sum(part.blocks for part in self.matched(job) if self.users(part))
