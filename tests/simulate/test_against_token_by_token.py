@@ -138,7 +138,7 @@ def preempting(policy: BatchPolicy) -> dict[str, BatchPolicy]:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_they_agree_where_caches_are_swapped_and_conversations_kept(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32), label="seed"))
     longest, size = data.draw(st.sampled_from([(20, 1), (40, 3), (300, 16)]), label="sizes")
