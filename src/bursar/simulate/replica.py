@@ -152,13 +152,13 @@ class Replica:
                 for job in decision.swap:
                     self._preempt(job, keep=True)
             if self._swapping is not None and decision.chunks:
-                chunks = [chunk for chunk in decision.chunks if self._is_prefill(chunk)]
+                chunks = [chunk for chunk in decision.chunks if self._admitted_to_prefill(chunk)]
                 if len(chunks) < len(decision.chunks):
                     decision, moved = decision._replace(chunks=chunks, most_steps=1), True
             if decision.chunks or (decision.decode and self._batch.seats) or not moved:
                 return decision
 
-    def _is_prefill(self, chunk: Chunk) -> bool:
+    def _admitted_to_prefill(self, chunk: Chunk) -> bool:
         """Admit its job. False when its cache is on its way, or was all that the job needed."""
         job, swapping = chunk.job, self._swapping
         if swapping is None or job.index in self.running:

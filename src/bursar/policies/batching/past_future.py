@@ -9,7 +9,8 @@ Differs: a request keeps one quantile of the distribution instead of a new draw 
     for how long one holds; steps are formed as in prefill-first.
 Checked: tests/papers/test_past_future.py: with more users than memory suits and answers
     that grow longer, less than a quarter of prefill-first's evictions, and more requests within
-    the goals than prefill-first (a few per cent; the paper has 2 to 3 times) and Orca.
+    the goals than prefill-first (a few per cent; the paper has 2 to 3 times) and Orca. With a
+    watermark as large as `reserved` prefill-first has as many within the goals, if more evictions.
 Seed: 47
 """
 

@@ -5,8 +5,8 @@ Paper: Woosuk Kwon, Zhuohan Li, Siyuan Zhuang, Ying Sheng, Lianmin Zheng, Cody H
     with PagedAttention", 2023, arXiv:2309.06180; section 4.5 (scheduling and preemption).
 Symbols: B -> BatchState.block_tokens; max_num_seqs -> max_jobs; max_num_batched_tokens ->
     max_tokens.
-Differs: preemption by recomputation only, no swapping; one sequence a request, so no sharing of
-    blocks; a prompt above `max_tokens` runs alone instead of being refused.
+Differs: preemption by recomputation, or by swap inside of `BySwap`; one sequence a request, so no
+    sharing of blocks; a prompt above `max_tokens` runs alone instead of being refused.
 Checked: tests/papers/test_batching.py: with scarce memory, at least 1.7 times the throughput of
     reserving the longest answer (Orca), on answers far below the longest.
 """
