@@ -87,7 +87,7 @@ class Swapping:
         if job.index in self._coming:
             self._coming.remove(job.index)
             self._link.abandon(now, job)
-            tokens = self._copies.tokens[job.index] if keep else 0
+            tokens = self._copies.tokens[job.index]
         elif keep:
             tokens = self._send(job.index, tokens, now)
         if not keep:
