@@ -21,10 +21,10 @@ SERVER = replace(
 PREFIX, GROUPS = 2000, 40
 
 
-def offline(groups: int = GROUPS) -> Trace:
+def offline(seed: int = 2) -> Trace:
     """All at once, 25 requests a group, shuffled: a long shared text, a short question."""
-    rng = np.random.default_rng(2)
-    names = rng.permutation(np.arange(1000) % groups)
+    rng = np.random.default_rng(seed)
+    names = rng.permutation(np.arange(1000) % GROUPS)
     question = rng.integers(0, 200, 1000) * (rng.random(1000) > 0.1)
     answer = np.ceil(rng.lognormal(np.log(80), 0.7, 1000))
     prompt = PREFIX + question
@@ -40,13 +40,14 @@ def prefills_per_prefix(run: Simulation) -> float:
     return (1000 - float(run.cached_tokens.sum()) / PREFIX) / GROUPS
 
 
-def test_prefixes_together_outrun_a_cache_of_the_last_used() -> None:
-    arrival, grouped = (served(offline(), order) for order in ("arrival", "batch_llm"))
-    assert grouped.finished_s.max() < arrival.finished_s.max() / 1.8
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_prefixes_together_outrun_a_cache_of_the_last_used(seed: int) -> None:
+    arrival, grouped = (served(offline(seed), order) for order in ("arrival", "batch_llm"))
+    assert grouped.finished_s.max() < arrival.finished_s.max() / 2.2
     held = [float(run.timeline.blocks @ run.timeline.seconds) for run in (arrival, grouped)]
-    assert held[1] < 0.6 * held[0]
-    # Once each is not reached: those of a group that begin in one step all compute the prefix.
-    assert prefills_per_prefix(grouped) < 5
+    assert held[1] < 0.5 * held[0]
+    # A second of its group may be admitted before the first has computed the text.
+    assert prefills_per_prefix(grouped) < 1.15
     assert prefills_per_prefix(arrival) > 15
 
 

@@ -44,6 +44,19 @@ def test_far_fewer_evictions_and_more_goodput_when_answers_grow_longer(crowd: in
     assert evicted[2] == 0
 
 
+@pytest.mark.parametrize("crowd", [40, 60])
+def test_against_a_fixed_reserve_as_large_only_evictions_are_fewer(crowd: int) -> None:
+    """What the paper does not have: goodput comes from the reserve, not from the prediction."""
+    policies: list[BatchPolicy] = [PastFuture(reserved=0.05), PrefillFirst(watermark=0.05)]
+    good, evicted = np.zeros(2), np.zeros(2)
+    for seed in (1, 2, 3):
+        runs = [simulate_users(users(crowd, seed), SERVER, policy) for policy in policies]
+        good += [goodput(run) for run in runs]
+        evicted += [run.preemptions.sum() for run in runs]
+    assert good[0] == pytest.approx(good[1], rel=0.03)
+    assert evicted[0] < 0.85 * evicted[1]
+
+
 def test_it_gains_nothing_where_memory_is_plenty() -> None:
     """Control: without pressure on memory nothing is held back, and nothing evicted."""
     plenty = Server(SERVER.times, blocks=20 * SERVER.blocks)

@@ -13,17 +13,28 @@ from bursar.cost import Deployment
 from bursar.policies.batching import (
     BatchPolicy,
     BatchState,
+    ByPriority,
+    BySwap,
     Chunk,
     Decision,
+    DrawnPriorities,
     Orca,
     PastFuture,
     PrefillFirst,
     SarathiServe,
     StaticBatching,
+    begun,
     victims,
 )
 from bursar.price import Price
-from bursar.simulate import LinearTimes, RooflineTimes, Server, StepTimes, simulate
+from bursar.simulate import (
+    HostMemory,
+    LinearTimes,
+    RooflineTimes,
+    Server,
+    StepTimes,
+    simulate,
+)
 from bursar.workload.traces import Blocks, Labels, Trace
 
 H100 = catalog.device("h100")
@@ -46,6 +57,8 @@ class FillsHoles:
     def decide(self, state: BatchState, now: float, price: Price) -> Decision:
         if preempt := victims(state):
             return Decision(preempt=preempt)
+        if state.prefilling:
+            return Decision(chunks=begun(state))
         if state.running and state.free_blocks % 2:
             return Decision(most_steps=1)
         room = state.free_blocks - state.growth_blocks
@@ -110,6 +123,47 @@ def test_they_agree_where_prompts_share_their_beginning(data: st.DataObject) -> 
     )
     chosen = policies(data.draw(st.integers(1, 12)), data.draw(st.sampled_from([8, 64, 512])))
     check(trace, server, data.draw(st.sampled_from(chosen), label="policy"))
+
+
+def preempting(policy: BatchPolicy) -> dict[str, BatchPolicy]:
+    turns = DrawnPriorities(np.pi / 10, levels=4, stay=0.5)  # no multiple of a step
+    return {
+        "by swap": BySwap(policy),
+        "the long by swap": BySwap(policy, least_tokens=50),
+        "by priority": ByPriority(policy),
+        "by priority and swap": BySwap(ByPriority(policy)),
+        "in turns": ByPriority(policy, turns),
+        "in turns by swap": BySwap(ByPriority(policy, turns)),
+    }
+
+
+@given(st.data())
+@settings(max_examples=120, deadline=None)
+def test_they_agree_where_caches_are_swapped_and_conversations_kept(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32), label="seed"))
+    longest, size = data.draw(st.sampled_from([(20, 1), (40, 3), (300, 16)]), label="sizes")
+    trace = workload(rng, data.draw(st.integers(5, 30)), float(rng.uniform(1, 60)), longest)
+    host = HostMemory(
+        blocks=1 + int(data.draw(st.floats(0.3, 8.0), label="host") * longest / size),
+        block_seconds=rng.uniform(0.5, 1.0) * data.draw(st.sampled_from([1e-4, 1e-2])),
+        operation_seconds=rng.uniform(0.5, 1.0) * data.draw(st.sampled_from([0.0, 1e-3])),
+        group_blocks=data.draw(st.sampled_from([1, 2, 7]), label="group"),
+        overlapped=data.draw(st.booleans(), label="overlapped"),
+        keeps_copies=data.draw(st.booleans(), label="copies"),
+    )
+    server = Server(
+        TIMES[data.draw(st.sampled_from(["linear", "constant", "dense"]), label="times")],
+        blocks=int(data.draw(st.floats(1.2, 6.0), label="cache") * longest / size),
+        block_tokens=size,
+        host=host,
+    )
+    turns = rng.integers(-1, 4, len(trace)) if data.draw(st.booleans(), label="turns") else None
+    chosen = policies(data.draw(st.integers(1, 12)), data.draw(st.sampled_from([8, 64])))
+    policy = data.draw(st.sampled_from(chosen), label="policy")
+    if hasattr(policy, "watermark"):
+        policy = replace(policy, watermark=0.0)
+    how = data.draw(st.sampled_from(sorted(preempting(policy))), label="how")
+    check(trace, server, preempting(policy)[how], turns)
 
 
 @pytest.mark.parametrize("policy", policies(16, 64), ids=lambda policy: type(policy).__name__)

@@ -5,15 +5,20 @@ closed form is here a plain loop over jobs.
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pytest
+from host_by_token import HostByToken
 
 from bursar.policies.batching import HISTORY, BatchPolicy, Job, Segment
+from bursar.policies.routing import RoundRobin
 from bursar.price import Price
-from bursar.simulate import Server, simulate
+from bursar.simulate import Server, Simulation
+from bursar.simulate.entering import jobs
+from bursar.simulate.host_link import Transfers
 from bursar.simulate.prefixes import prefixes
+from bursar.simulate.replicas import Replicas
 from bursar.workload.traces import Trace
 
 
@@ -32,6 +37,10 @@ class Engine:
     """Cached parts of prompts by key; those nobody uses in order of their last use."""
     using: dict[int, list[Segment]] = field(default_factory=dict)
     """By index of a running job: the cached parts it uses."""
+    coming: list[Job] = field(default_factory=list)
+    """Running jobs whose caches are on their way back."""
+    begun: list[Job] = field(default_factory=list)
+    """Running jobs in the order in which they could begin to prefill, go on or decode."""
 
     @property
     def blocks(self) -> int:
@@ -43,11 +52,11 @@ class Engine:
 
     @property
     def prefilling(self) -> list[Job]:
-        return [job for job in self.running.values() if job.computed < job.target]
+        return [x for x in self.begun if x.computed < x.target and x not in self.coming]
 
     @property
     def decoding(self) -> list[Job]:
-        return [job for job in self.running.values() if job.computed == job.target]
+        return [job for job in self.begun if job.computed == job.target]
 
     def context(self, job: Job) -> int:
         """Cached tokens of a decoding job: all but the last one made."""
@@ -75,16 +84,17 @@ class Engine:
         return free
 
     def matched(self, job: Job) -> list[Segment]:
-        """The leading parts that are cached, but never the whole of what is to prefill."""
+        """The leading parts that are cached."""
         found = []
         for part in job.prefix:
-            if part.key not in self.parts or part.end >= job.target:
+            if part.key not in self.parts:
                 break
             found.append(part)
         return found
 
     def cached_tokens(self, job: Job) -> int:
-        return max((part.end for part in self.matched(job)), default=job.received)
+        matched = max((part.end for part in self.matched(job)), default=job.received)
+        return min(matched, job.target - 1)
 
     def needed_blocks(self, job: Job) -> int:
         held = sum(part.blocks for part in self.matched(job) if self.users(part))
@@ -95,6 +105,7 @@ class Engine:
         self.using[job.index] = self.matched(job)
         job.computed = self.cached_tokens(job)
         self.running[job.index] = job
+        self.begun.append(job)
 
     def keep(self, job: Job, before: int) -> None:
         """Parts of the prompt that were completed in this step become cached."""
@@ -105,6 +116,7 @@ class Engine:
 
     def remove(self, job: Job) -> None:
         del self.running[job.index]
+        self.begun.remove(job)
         for part in reversed(self.using.pop(job.index)):
             if not self.users(part):
                 self.parts[part.key] = self.parts.pop(part.key)  # used last of all
@@ -141,6 +153,7 @@ class Record:
     stalled: np.ndarray
     cached: np.ndarray
     token_times: list[list[float]]
+    transfers: Transfers = field(default_factory=Transfers)
     joules: float = 0.0
     busy: float = 0.0
     block_seconds: float = 0.0
@@ -152,8 +165,10 @@ def serve(
     server: Server,
     policy: BatchPolicy,
     first_tokens: np.ndarray | None = None,
+    conversations: np.ndarray | None = None,
 ) -> Record:
     """Serve a trace on one replica; those with first tokens (s) come with their prompt's cache."""
+    host = None if server.host is None else HostByToken(server)
     count, times, engine = len(trace), server.times, Engine(server)
     nan = np.full(count, np.nan)
     record = Record(
@@ -174,6 +189,9 @@ def serve(
         for i in range(count)
         if needed[i] <= server.blocks * server.block_tokens
     ]
+    if conversations is not None:
+        for job in coming:
+            job.conversation = int(conversations[job.index])
     now, interrupted = 0.0, set[int]()
     while coming or engine.waiting or engine.running:
         while coming and coming[0].arrived <= now:
@@ -185,20 +203,55 @@ def serve(
             engine.made[job.index] = job.generated
             job.target = job.prompt + job.generated
             engine.waiting.append(job)
+        for job in sorted(engine.waiting, key=lambda job: job.index) if host else ():
+            if np.isnan(record.admitted[job.index]) and not job.received:
+                host.match(job)
+        for job in host.landed(now) if host else ():
+            if job in engine.coming:
+                engine.coming.remove(job)
+                engine.begun.remove(job)
+                engine.begun.append(job)
+                if job.generated and job.received == job.target - 1:
+                    job.computed = job.target
         engine.waiting.sort(key=lambda job: job.rank)
         if not engine.waiting and not engine.running:
             now = coming[0].arrived
             continue
         decision = policy.decide(engine, now, Price())
-        for job in decision.preempt:
+        chunks, moved = [], bool(decision.preempt or decision.swap)
+        for job in (*decision.preempt, *decision.swap):
+            cached = engine.context(job) if job.computed == job.target else job.computed
             engine.remove(job)
+            received = host.leaves(job, cached, now, job in decision.swap) if host else 0
+            if job in engine.coming:
+                engine.coming.remove(job)
             job.generated = engine.made[job.index]
-            job.target, job.computed, job.received = job.prompt + job.generated, 0, 0
+            job.target, job.computed, job.received = job.prompt + job.generated, 0, received
             job.preemptions += 1
             record.preemptions[job.index] += 1
             interrupted.add(job.index)
             engine.waiting.append(job)
-        tokens = {job.index: 1 for job in engine.decoding} if decision.decode else {}
+        for job, new in decision.chunks:
+            if job in engine.waiting:
+                engine.admit(job)
+                if np.isnan(record.admitted[job.index]):
+                    record.admitted[job.index] = now
+                    record.cached[job.index] = job.computed
+                if host and job.index in host.caches:
+                    overlapped = host.fetch(job, now)
+                    resumes = job.generated > 0 and job.received == job.target - 1
+                    if overlapped:
+                        engine.coming.append(job)
+                    elif resumes:
+                        job.computed = job.target
+                    if overlapped or resumes:
+                        moved = True
+                        continue
+                elif host:
+                    host.take(job.index, -(-job.target // server.block_tokens))
+            chunks.append((job, new))
+        decoding = [job.index for job in engine.decoding] if decision.decode else []
+        tokens = dict.fromkeys(decoding, 1)
         counts = [0] * (len(times.windows) + 1)
         contexts = [0] * (len(times.windows) + 1)
         for index in tokens:
@@ -206,29 +259,38 @@ def serve(
             counts[bisect_right(times.windows, context)] += 1
             contexts[bisect_right(times.windows, context)] += context
         rows = []
-        for job, new in decision.chunks:
-            if job in engine.waiting:
-                engine.admit(job)
-                if np.isnan(record.admitted[job.index]):
-                    record.admitted[job.index] = now
-                    record.cached[job.index] = job.computed
+        for job, new in chunks:
             rows.append((new, job.computed))
             tokens[job.index] = new
         if not tokens:
-            now = now if decision.preempt else coming[0].arrived
+            if not moved:
+                landings = [one.end for one in host.link if one.job] if host else []
+                now = min([job.arrived for job in coming[:1]] + landings)
             continue
         seconds, joules = times.step(counts, contexts, rows)
         record.busy += seconds
         growth = engine.growth_blocks if decision.decode else 0
+        if host:
+            now = host.begin(now, engine.free_blocks, growth)
+            for index in sorted(decoding):
+                if engine.grows(engine.running[index]):
+                    host.take(index, 1)
         engine.forget(engine.free_blocks - growth)
         record.block_seconds += seconds * (server.blocks - engine.free_blocks + growth)
         record.joules += joules
         now += seconds
+        for job in coming if host else ():
+            job.target = job.prompt
+            if job.arrived <= now and not job.received:
+                host.match(job)
         for index, new in tokens.items():
             job = engine.running[index]
             if job.computed < job.target:
                 job.computed += new
                 engine.keep(job, job.computed - new)
+                if job.computed == job.target:
+                    engine.begun.remove(job)
+                    engine.begun.append(job)
             if job.computed == job.target:
                 engine.made[index] += 1
                 record.token_times[index].append(now)
@@ -241,7 +303,11 @@ def serve(
                 if engine.made[index] == trace.output_tokens[index]:
                     record.finished[index] = now
                     engine.outputs.append(engine.made[index])
+                    if host:
+                        host.finishes(job, engine.context(job), now)
                     engine.remove(job)
+    if host:
+        record.transfers = host.moved
     return record
 
 
@@ -256,9 +322,25 @@ def workload(rng: np.random.Generator, requests: int, rate: float, longest: int)
     )
 
 
-def check(trace: Trace, server: Server, policy: BatchPolicy) -> int:
+def macro(
+    trace: Trace, server: Server, policy: BatchPolicy, conversations: np.ndarray | None = None
+) -> Simulation:
+    """The same by macro-steps."""
+    fleet = Replicas(1, server, policy, RoundRobin(), Price())
+    coming = list(jobs(trace, server, fleet.outcomes))
+    if conversations is not None:
+        for job in coming:
+            job.conversation = int(conversations[job.index])
+    fleet.play(coming)
+    return Simulation.of(trace, [fleet])
+
+
+def check(
+    trace: Trace, server: Server, policy: BatchPolicy, conversations: np.ndarray | None = None
+) -> int:
     """Compares everything both engines know; returns the number of preemptions."""
-    slow, fast = serve(trace, server, policy), simulate(trace, server, policy)
+    slow = serve(trace, server, policy, conversations=conversations)
+    fast = macro(trace, server, policy, conversations)
     for name, column in [
         ("admitted", fast.admitted_s),
         ("first_token", fast.first_token_s),
@@ -268,6 +350,7 @@ def check(trace: Trace, server: Server, policy: BatchPolicy) -> int:
         np.testing.assert_allclose(column, getattr(slow, name), rtol=1e-6, err_msg=name)
     np.testing.assert_array_equal(fast.preemptions, slow.preemptions)
     np.testing.assert_array_equal(fast.cached_tokens, slow.cached)
+    assert asdict(fast.transfers) == pytest.approx(asdict(slow.transfers), rel=1e-6)
     assert fast.busy_seconds[0] == pytest.approx(slow.busy, rel=1e-6)
     idle_watts = server.times.idle_watts
     if idle_watts is not None and fast.usage.seconds is not None:

@@ -9,6 +9,8 @@ prefixes        what their prompts share
 replicas        several engines: routing, whose turn it is
 replica         one engine: queue, KV cache, plans of many steps at once
 ranked_queue    who waits
+swapping        caches that go to the host's memory and come back (host_memory: what that is;
+                host_copies: whose are there; host_link: on their way; block_groups: their places)
 kv_cache        blocks held and free (prefix_cache: those of prompts that begin alike)
 history         how long the last answers were
 decode_batch    decoding jobs in closed form
@@ -28,6 +30,8 @@ block_chains    `simulate_chains`: fine-tuned models that share blocks
 from bursar.simulate.agent_graph import simulate_graph
 from bursar.simulate.block_chains import ChainDevice, ChainRequest, place_chains, simulate_chains
 from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
+from bursar.simulate.host_link import Transfers
+from bursar.simulate.host_memory import HostMemory, host_memory_of
 from bursar.simulate.roofline_times import RooflineTimes
 from bursar.simulate.series import Timeline
 from bursar.simulate.serve import simulate, simulate_users
@@ -40,6 +44,7 @@ from bursar.simulate.workflows import Query, Stage, simulate_workflows, tuned_lo
 __all__ = [
     "ChainDevice",
     "ChainRequest",
+    "HostMemory",
     "Line",
     "LinearTimes",
     "Link",
@@ -52,6 +57,8 @@ __all__ = [
     "StepTimes",
     "TabulatedTimes",
     "Timeline",
+    "Transfers",
+    "host_memory_of",
     "link_of",
     "place_chains",
     "server_of",

@@ -83,6 +83,15 @@ class DecodeBatch:
         blocks = cycles * len(self.seats) + sum(phases[first:last])
         return blocks + sum(phases[: last - size]) if last > size else blocks
 
+    def growth_events(self, steps: int) -> list[tuple[int, int]]:
+        """(step from 0, index) for each block that the next so many steps need, in order."""
+        size = self.block_tokens
+        return sorted(
+            (step, index)
+            for index, seat in self.seats.items()
+            for step in range((seat.phase - self.count) % size, steps, size)
+        )
+
     def steps_within(self, free_blocks: int) -> int:
         """Steps until one is the last of a job's, changes a class or would lack a block."""
         size, steps = self.block_tokens, self._finishes[0][0] - self.count

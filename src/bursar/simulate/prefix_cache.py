@@ -8,6 +8,8 @@ used, the end of a prompt before its beginning. A part goes as a whole.
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from bursar.policies.batching import Job, Segment
 
 
@@ -29,16 +31,15 @@ class PrefixCache:
         """(tokens cached for a waiting job, blocks of them that running jobs hold)."""
         tokens = shared = 0
         for part in job.prefix:
-            if part.key not in self._users or part.end >= job.target:
+            if part.key not in self._users:
                 break
             tokens = part.end
             shared += part.blocks * (part.key not in self._idle)
-        return tokens, shared
+        return min(tokens, job.target - 1), shared  # the last token is computed in any case
 
     def join(self, job: Job) -> None:
         """A job is admitted, and uses what `match` has found."""
-        tokens, _ = self.match(job)
-        used = [part for part in job.prefix if part.end <= tokens]
+        used = list(takewhile(lambda part: part.key in self._users, job.prefix))
         for part in used:
             self._users[part.key] += 1
             if part.key in self._idle:

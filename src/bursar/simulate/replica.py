@@ -11,17 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bursar.policies.batching import BatchPolicy, Chunk, Decision, Job
+from bursar.policies.batching import BatchPolicy, Chunk, Decision, Job, blocks_for
 from bursar.price import Price
 from bursar.simulate.decode_batch import DecodeBatch
 from bursar.simulate.gaps import Gaps
 from bursar.simulate.history import History
+from bursar.simulate.host_link import Transfers
 from bursar.simulate.kv_cache import KvCache
 from bursar.simulate.outcomes import Outcomes
 from bursar.simulate.ranked_queue import RankedQueue
 from bursar.simulate.series import Series
 from bursar.simulate.server import Server
 from bursar.simulate.step_times import Line
+from bursar.simulate.swapping import Swapping
 
 _STILL = Line(0.0, 0.0, 0.0, 0.0, 0)
 
@@ -39,6 +41,11 @@ class Replica:
         self._outcomes = outcomes
         self.block_tokens, self.blocks = server.block_tokens, server.blocks
         self._kv = KvCache(server)
+        self._swapping = (
+            None
+            if server.host is None
+            else Swapping(server.host, server.blocks, server.block_tokens)
+        )
         self.waiting = RankedQueue()
         self.running: dict[int, Job] = {}
         self.prefilling: list[Job] = []
@@ -47,6 +54,8 @@ class Replica:
         self._history = History()
         self._last_token: dict[int, float] = {}
         """Of jobs preempted or come from elsewhere, by index."""
+        self._resumed: dict[int, float] = {}
+        """The same of those whose cache is back, until they have decoded."""
         self.series, self.gaps = Series(), Gaps()
         self.busy_seconds = self.busy_joules = self.now = 0.0
         self._wait()
@@ -90,11 +99,18 @@ class Replica:
         """See `BatchState`."""
         return self._history.rising
 
+    @property
+    def transfers(self) -> Transfers:
+        """What went between device and host."""
+        return Transfers() if self._swapping is None else self._swapping.transfers
+
     def arrive(self, job: Job, now: float) -> None:
         """Queue a job that was not here before, at a time not beyond `end`."""
         job.target = job.prompt + job.generated
         if job.generated:
             self._last_token[job.index] = self._outcomes.first_token[job.index]
+        if self._swapping is not None:
+            self._swapping.arrives(job)
         self.waiting.add(job)
         if not self._steps:
             self.end = now
@@ -109,6 +125,10 @@ class Replica:
     def advance(self) -> None:
         """Carry out the plan, which brings the clock to `end`; then ask the policy, and plan."""
         self._settle()
+        if self._swapping is not None:
+            self._swapping.match_conversations()
+            for job in self._swapping.landed(self.now):
+                self._resume(job)
         if not self.running and not self.waiting:
             self._wait()
             return
@@ -119,16 +139,39 @@ class Replica:
             self._plan_decodes(decision)
         else:
             self._wait()
+            if self._swapping is not None:
+                self.end = self._swapping.next_landing
 
     def _ask(self) -> Decision:
         """The policy's decision, its preemptions made; asked again where these leave no step."""
         while True:
             decision = self._policy.decide(self, self.now, self._price)
-            for job in decision.preempt:
-                self._preempt(job)
-            decodes = decision.decode and self._batch.seats
-            if decision.chunks or decodes or not decision.preempt:
+            if moved := bool(decision.preempt or decision.swap):
+                for job in decision.preempt:
+                    self._preempt(job)
+                for job in decision.swap:
+                    self._preempt(job, keep=True)
+            if self._swapping is not None and decision.chunks:
+                chunks = [chunk for chunk in decision.chunks if self._admitted_to_prefill(chunk)]
+                if len(chunks) < len(decision.chunks):
+                    decision, moved = decision._replace(chunks=chunks, most_steps=1), True
+            if decision.chunks or (decision.decode and self._batch.seats) or not moved:
                 return decision
+
+    def _admitted_to_prefill(self, chunk: Chunk) -> bool:
+        """Admit its job. False when its cache is on its way, or was all that the job needed."""
+        job, swapping = chunk.job, self._swapping
+        if swapping is None or job.index in self.running:
+            return True
+        self._admit(job)
+        if not swapping.is_away(job):
+            swapping.admit(job)
+            return True
+        if not swapping.fetch(job, self.now):
+            return False
+        if job.resumes:
+            self._resume(job)
+        return not job.resumes
 
     # --- plans: `_steps` steps from `now`, whose times are on `_line` ----------------------------
 
@@ -144,6 +187,8 @@ class Replica:
             assert 0 < tokens <= job.target - job.computed, f"{tokens} tokens for {job}"
             rows.append((tokens, job.computed))
         self._kv.grow(0)
+        if self._swapping is not None:
+            self._stall(self._swapping, self.growth_blocks if decision.decode else 0)
         batch, decodes = self._batch, decision.decode and bool(self._batch.seats)
         counts, contexts = (batch.counts, batch.contexts) if decodes else (self._empty, self._empty)
         seconds, joules = self._times.step(counts, contexts, rows)
@@ -152,16 +197,30 @@ class Replica:
 
     def _plan_decodes(self, decision: Decision) -> None:
         batch = self._batch
+        free, until = self._kv.free, decision.until
+        if self._swapping is not None:
+            free = self._stall(self._swapping, batch.growth)
+            until = min(until, self._swapping.next_landing)
         line = self._times.line(batch.counts, batch.contexts)
-        steps = batch.steps_within(self.free_blocks)
+        steps = batch.steps_within(free)
         if line.steps < steps:
             steps = int(line.steps)
-        if decision.preempt:
+        if decision.preempt or decision.swap:
             steps = min(steps, 1)
         elif decision.most_steps is not None:
             steps = min(steps, decision.most_steps)
         assert steps > 0, f"{self.growth_blocks} blocks needed, {self.free_blocks} free"
         self._plan(line, steps, (), decodes=True, deaf=decision.deaf)
+        if until < self.end:
+            self._cut(until)
+
+    def _stall(self, swapping: Swapping, growth: int) -> int:
+        """Wait until so many blocks can be written to; returns how many can be then."""
+        start, free = self.now, self._kv.free
+        self.now, usable = swapping.wait_for(growth, free, start)
+        held, watts = self.blocks - free, self._times.idle_watts or 0.0
+        self.series.add(start, self.now, len(self.running), held, len(self.waiting), watts)
+        return usable
 
     def _plan(
         self, line: Line, steps: int, chunks: Sequence[Chunk], *, decodes: bool, deaf: bool
@@ -200,13 +259,23 @@ class Replica:
         assert self.free_blocks >= 0, f"{-self.free_blocks} blocks more than there are are held"
 
     def _decode(self, start: float, steps: int, grown: int) -> None:
-        jobs = len(self._batch.seats)
-        self.gaps.decoded(start + self._line.seconds, jobs)
+        jobs, first = len(self._batch.seats), start + self._line.seconds
+        self.gaps.decoded(first, jobs)
         if steps > 1:
             self.gaps.decoded_on(self.now, steps - 1, jobs)
+        if self._resumed:
+            self._end_stalls(first)
         self._kv.grow(grown)
+        if self._swapping is not None:
+            self._swapping.grow(self._batch, steps)
         for index in self._batch.forward(steps):
             self._finish(index, self._batch.leave(index))
+
+    def _end_stalls(self, now: float) -> None:
+        stalled = self._outcomes.stalled
+        for index, since in self._resumed.items():
+            stalled[index] = max(stalled[index], now - since)
+        self._resumed.clear()
 
     def _prefill(self, job: Job, tokens: int) -> None:
         begun = job in self.prefilling
@@ -234,7 +303,9 @@ class Replica:
 
     def _finish(self, index: int, tokens: int) -> None:
         self._kv.release(index, tokens)
-        del self.running[index]
+        job = self.running.pop(index)
+        if self._swapping is not None:
+            self._swapping.finish(job, tokens, self.now)
         self._history.add(self._outcomes.outputs[index])
         self._outcomes.finished[index] = self.now
         self._outcomes.done.append(index)
@@ -249,17 +320,34 @@ class Replica:
             self._outcomes.admitted[job.index] = self.now
             self._outcomes.cached[job.index] = job.computed
 
-    def _preempt(self, job: Job) -> None:
-        index, tokens = job.index, job.target
+    def _resume(self, job: Job) -> None:
+        """A running job's cache is back."""
+        index = job.index
+        if not job.resumes:
+            self.prefilling.append(job)
+            return
+        # It got blocks as if the next token were prefilled; as it is decoded, it takes them then.
+        size = self.block_tokens
+        self._kv.grow(blocks_for(job.received, size) - blocks_for(job.target, size))
+        job.computed = job.target
+        self._batch.join(index, job.received, self._outcomes.outputs[index] - job.generated)
+        self._resumed[index] = self._last_token.pop(index)
+        self.gaps.began(index, self._resumed[index])
+
+    def _preempt(self, job: Job, *, keep: bool = False) -> None:
+        index, tokens, cached = job.index, job.target, job.computed
         if (seat := self._batch.seats.get(index)) is not None:
-            tokens = self._batch.leave(index)
+            tokens = cached = self._batch.leave(index)
             job.generated += tokens - seat.cached
             self._last_token[index] = self.gaps.stopped(index)
-        else:
+            self._resumed.pop(index, None)
+        elif self._swapping is None or not self._swapping.is_coming(index):
             self.prefilling.remove(job)
         self._kv.release(index, tokens)
         del self.running[index]
         job.target, job.computed, job.received = job.prompt + job.generated, 0, 0
+        if self._swapping is not None:
+            job.received = self._swapping.leave(job, cached, self.now, keep=keep)
         job.preemptions += 1
         self._outcomes.preemptions[index] += 1
         self.waiting.add(job)

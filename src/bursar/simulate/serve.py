@@ -63,7 +63,10 @@ def simulate_users(
             turn = heappop(coming)[2]
             asked.append(turn)
             index = fleet.outcomes.add(turn.output_tokens)
-            if not fleet.submit(Job(index, turn.input_tokens, turn.arrival_s + delay)):
+            job = Job(index, turn.input_tokens, turn.arrival_s + delay)
+            if users.continues:
+                job.conversation = turn.user
+            if not fleet.submit(job):
                 raise Infeasible(
                     f"user {turn.user}'s turn {turn.number} needs "
                     f"{turn.input_tokens + turn.output_tokens} tokens of KV cache; a replica has "

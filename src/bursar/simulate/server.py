@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bursar.cost import Deployment, memory_bytes
 from bursar.cost.memory import CHUNK_TOKENS
 from bursar.errors import BadInput, Infeasible
+from bursar.simulate.host_memory import HostMemory
 from bursar.simulate.roofline_times import RooflineTimes
 from bursar.simulate.step_times import StepTimes
 from bursar.simulate.tabulated_times import TabulatedTimes
@@ -24,8 +25,12 @@ class Server:
     usd_per_second: float | None = None
     prefix_cache: bool = False
     """Whether prompts that begin alike share their blocks."""
+    host: HostMemory | None = None
+    """Where caches of preempted jobs can go; without one they are always computed again."""
 
     def __post_init__(self) -> None:
+        if self.prefix_cache and self.host is not None:
+            raise BadInput("prefix_cache and host; shared blocks can't be swapped, leave one out")
         for name in ("blocks", "block_tokens"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} = {getattr(self, name)}; must be 1 or more")

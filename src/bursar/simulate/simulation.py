@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bursar.simulate.gaps import Gaps
+from bursar.simulate.host_link import Transfers
 from bursar.simulate.replicas import Replicas
 from bursar.simulate.series import Floats, Timeline, timeline
 from bursar.usage import Usage
@@ -45,6 +46,8 @@ class Simulation:
     gaps: Gaps
     """The times between tokens, of all requests together."""
     usage: Usage
+    transfers: Transfers
+    """What went between the devices and their hosts, of all replicas together."""
 
     @classmethod
     def of(cls, trace: Trace, fleets: Sequence[Replicas]) -> Self:
@@ -88,6 +91,7 @@ class Simulation:
             timeline=timeline([one.series for one in replicas], until, powered=powered),
             gaps=gaps,
             usage=usage,
+            transfers=Transfers.total(one.transfers for one in replicas),
         )
 
     @property

@@ -1,4 +1,7 @@
-"""Who runs in the next step of an engine: `BATCHING[name]()` makes a policy."""
+"""Who runs in the next step of an engine: `BATCHING[name]()` makes a policy.
+
+`BySwap(policy)` and `ByPriority(policy)` change whom and how a policy preempts.
+"""
 
 from collections.abc import Callable
 
@@ -12,12 +15,16 @@ from bursar.policies.batching.base import (
     Decision,
     Job,
     Segment,
+    begun,
     blocks_for,
     victims,
 )
+from bursar.policies.batching.by_priority import ByPriority
+from bursar.policies.batching.by_swap import BySwap
 from bursar.policies.batching.orca import Orca
 from bursar.policies.batching.past_future import PastFuture
 from bursar.policies.batching.prefill_first import PrefillFirst
+from bursar.policies.batching.priorities import DrawnPriorities, GivenPriorities, Priorities
 from bursar.policies.batching.sarathi import SarathiServe
 from bursar.policies.batching.static import StaticBatching
 
@@ -37,15 +44,21 @@ __all__ = [
     "HISTORY",
     "BatchPolicy",
     "BatchState",
+    "ByPriority",
+    "BySwap",
     "Chunk",
     "Decision",
+    "DrawnPriorities",
+    "GivenPriorities",
     "Job",
     "Orca",
     "PastFuture",
     "PrefillFirst",
+    "Priorities",
     "SarathiServe",
     "Segment",
     "StaticBatching",
+    "begun",
     "blocks_for",
     "victims",
 ]

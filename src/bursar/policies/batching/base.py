@@ -6,6 +6,7 @@ does not know how long an answer will be.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -45,16 +46,27 @@ class Job:
     prefix: tuple[Segment, ...] = ()
     """How the prompt begins, as far as that may be shared."""
     received: int = 0
-    """Tokens of its cache that another engine has computed and sent along."""
+    """Tokens of its cache that another engine has computed and sent along, or that the host has."""
+    conversation: int = -1
+    """Its prompt begins with the prompt and answer of the one before it here; -1: with none."""
 
     @property
     def rank(self) -> tuple[int, int]:
         """Order of service: by priority, then first come first served."""
         return self.priority, self.index
 
+    @property
+    def resumes(self) -> bool:
+        """Whether it can go on decoding as soon as its cache is back."""
+        return self.generated > 0 and self.received == self.target - 1
+
 
 class Chunk(NamedTuple):
-    """`tokens` of a job's prefill, from where it stands. A waiting job is thereby admitted."""
+    """`tokens` of a job's prefill, from where it stands. A waiting job is thereby admitted.
+
+    When its cache is on the host it comes back first, and the engine may decode without it until
+    then. It then goes on decoding, or is among `BatchState.prefilling` if more is to prefill.
+    """
 
     job: Job
     tokens: int
@@ -63,9 +75,10 @@ class Chunk(NamedTuple):
 class Decision(NamedTuple):
     """What the next step does. One that only decodes is repeated until something happens.
 
-    The engine asks again after a preemption, a prefill, a completion, when a decode step lacks
-    blocks, after `most_steps`, and on an arrival unless `deaf`. A policy that is asked earlier must
-    answer the same: that is what allows the engine to run many steps at once.
+    The engine asks again after a preemption, a prefill, a completion, the return of a cache, when a
+    decode step lacks blocks, after `most_steps` or `until`, and on an arrival unless `deaf`. A
+    policy that is asked earlier must answer the same: that is what allows the engine to run many
+    steps at once.
     """
 
     preempt: tuple[Job, ...] = ()
@@ -76,6 +89,10 @@ class Decision(NamedTuple):
     deaf: bool = False
     """No arrival can change this."""
     most_steps: int | None = None
+    swap: tuple[Job, ...] = ()
+    """Freed first too, but their caches wait in the host's memory, if there is room."""
+    until: float = math.inf
+    """Seconds: the last step that begins before it is the last one."""
 
 
 HISTORY = 1000
@@ -179,6 +196,11 @@ def victims(state: BatchState) -> tuple[Job, ...]:
         if need <= free:
             break
     return tuple(chosen)
+
+
+def begun(state: BatchState) -> list[Chunk]:
+    """What is left to prefill of the jobs whose prefill has begun, or whose cache came back."""
+    return [Chunk(job, job.target - job.computed) for job in state.prefilling]
 
 
 def require_at_least_one(**limits: int) -> None:

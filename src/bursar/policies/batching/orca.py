@@ -19,6 +19,7 @@ from bursar.policies.batching.base import (
     Chunk,
     Decision,
     Job,
+    begun,
     blocks_for,
     require_at_least_one,
     victims,
@@ -40,6 +41,8 @@ class Orca:
         """Admit while room can be reserved, and decode the others in the same step."""
         if preempt := victims(state):  # only after answers longer than what is reserved
             return Decision(preempt=preempt)
+        if state.prefilling:
+            return Decision(chunks=begun(state))
         room = self.max_jobs - len(state.running)
         if room <= 0:
             return DECODE_DEAF

@@ -5,8 +5,8 @@ Paper: Woosuk Kwon, Zhuohan Li, Siyuan Zhuang, Ying Sheng, Lianmin Zheng, Cody H
     with PagedAttention", 2023, arXiv:2309.06180; section 4.5 (scheduling and preemption).
 Symbols: B -> BatchState.block_tokens; max_num_seqs -> max_jobs; max_num_batched_tokens ->
     max_tokens.
-Differs: preemption by recomputation only, no swapping; one sequence a request, so no sharing of
-    blocks; a prompt above `max_tokens` runs alone instead of being refused.
+Differs: preemption by recomputation, or by swap inside of `BySwap`; one sequence a request, so no
+    sharing of blocks; a prompt above `max_tokens` runs alone instead of being refused.
 Checked: tests/papers/test_batching.py: with scarce memory, at least 1.7 times the throughput of
     reserving the longest answer (Orca), on answers far below the longest.
 """
@@ -19,6 +19,7 @@ from bursar.policies.batching.base import (
     BatchState,
     Chunk,
     Decision,
+    begun,
     require_at_least_one,
     victims,
 )
@@ -38,6 +39,8 @@ class PrefillFirst:
 
     def decide(self, state: BatchState, now: float, price: Price) -> Decision:
         """A step of whole prompts when one fits, else a decode step."""
+        if state.prefilling:
+            return Decision(chunks=begun(state), decode=False)
         room = self.max_jobs - len(state.running)
         if state.waiting and room > 0 and (chunks := self._prompts(state, room)):
             return Decision(chunks=chunks, decode=False)

@@ -12,6 +12,7 @@ from bursar.policies.batching.base import (
     BatchState,
     Chunk,
     Decision,
+    begun,
     blocks_for,
     require_at_least_one,
     victims,
@@ -32,8 +33,9 @@ class StaticBatching:
     def decide(self, state: BatchState, now: float, price: Price) -> Decision:
         """Admit a batch when there is none, else decode. See `BatchPolicy.decide`."""
         if state.running:
-            preempt = victims(state)
-            return Decision(preempt=preempt, deaf=True) if preempt else DECODE_DEAF
+            if preempt := victims(state):
+                return Decision(preempt=preempt, deaf=True)
+            return Decision(chunks=begun(state)) if state.prefilling else DECODE_DEAF
         free = state.blocks
         chunks: list[Chunk] = []
         for job in state.waiting:

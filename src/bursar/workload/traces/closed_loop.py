@@ -35,11 +35,13 @@ class ClosedLoop:
     think_s         before a user asks: the first from second 0, the others from the last answer
     input_tokens    of that turn's prompt
     output_tokens   of its answer
+    continues       whether a prompt begins with the user's prompt and answer before it
     """
 
     think_s: Floats
     input_tokens: Ints
     output_tokens: Ints
+    continues: bool = False
 
     @classmethod
     def drawn(
