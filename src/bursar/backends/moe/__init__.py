@@ -1,0 +1,12 @@
+"""The built-in mixture of experts: `MixtureOfExperts.load(MOE_WEIGHTS / "tiny-moe")`, in NumPy."""
+
+from bursar.backends.moe.model import MOE_WEIGHTS, Expert, Mix, MixtureOfExperts, MoeConfig, Pass
+
+__all__ = [
+    "MOE_WEIGHTS",
+    "Expert",
+    "Mix",
+    "MixtureOfExperts",
+    "MoeConfig",
+    "Pass",
+]
