@@ -1,9 +1,11 @@
 """The built-in mixture of experts: `MixtureOfExperts.load(MOE_WEIGHTS / "tiny-moe")`, in NumPy."""
 
+from bursar.backends.moe.cached import CachedExperts
 from bursar.backends.moe.model import MOE_WEIGHTS, Expert, Mix, MixtureOfExperts, MoeConfig, Pass
 
 __all__ = [
     "MOE_WEIGHTS",
+    "CachedExperts",
     "Expert",
     "Mix",
     "MixtureOfExperts",
