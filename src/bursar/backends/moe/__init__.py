@@ -2,6 +2,7 @@
 
 from bursar.backends.moe.cached import CachedExperts
 from bursar.backends.moe.model import MOE_WEIGHTS, Expert, Mix, MixtureOfExperts, MoeConfig, Pass
+from bursar.backends.moe.nested import NestedExperts, NestedMatrix
 
 __all__ = [
     "MOE_WEIGHTS",
@@ -10,5 +11,7 @@ __all__ = [
     "Mix",
     "MixtureOfExperts",
     "MoeConfig",
+    "NestedExperts",
+    "NestedMatrix",
     "Pass",
 ]
