@@ -25,6 +25,8 @@ outcomes        what happens to each request, collected on the way
 agent_graph     `simulate_graph`: operators of agents on tiers of devices
 workflows       `simulate_workflows`: queries of several stages on unlike instances
 block_chains    `simulate_chains`: fine-tuned models that share blocks
+expert_cache    `serve_experts`: experts that come and go while a model decodes
+expert_pipeline `ExpertPipeline`: experts that are loaded while others compute
 """
 
 from bursar.simulate.agent_graph import simulate_graph

@@ -5,7 +5,9 @@
     python -m bursar.training.train_verifier --size tiny-1m
     python -m bursar.training.train_verifier --size tiny-0.3m
     python -m bursar.training.evaluate
+    python -m bursar.training.train_moe --minutes 12
+    python -m bursar.training.record_routing
 
 `traces` makes the documents, `model` is the network, `sampling` generates in torch,
-`verifier_data` labels the steps of sampled solutions.
+`verifier_data` labels the steps of sampled solutions; `moe` is the mixture of experts.
 """
