@@ -2,9 +2,9 @@
 
 A lane (CPU, GPU, PCIe, disk, ...) does one task at a time. A free lane begins the first of its
 tasks, in the order given, whose predecessors are done; if the memory that task takes is not free,
-the lane waits for it and lets nothing pass. Lanes that are free at once take memory in that order. Tasks without a lane only let time pass (a link's
-latency, say), as many at once as there are. No choice is left open, so the same tasks give the
-same times.
+the lane waits for it and lets nothing pass. Lanes that are free at once take memory in that order
+too. Tasks without a lane only let time pass (a link's latency, say), as many at once as there are.
+No choice is left open, so the same tasks give the same times.
 """
 
 from __future__ import annotations
