@@ -7,7 +7,8 @@ Symbols: alpha -> score_weight; p -> top_scores; S -> values.
 Differs: written from the paper's description, not from its code. An expert whose weights are on
     their way counts from their arrival, so a prefetch may outlast its layer, and counts against
     what it delays; the greedy split is improved by moving single experts, without which it is up
-    to 7 % above the best where the GPU is not much faster; shared experts are dense work; the score average is taken per step, over the step's tokens.
+    to 7 % above the best where the GPU is not much faster; shared experts are dense work; the score
+    average is taken per step, over the step's tokens.
 Checked: tests/papers/test_hybrimoe.py: mean seconds per step below the better of two fixed mappings
     at equal slots, splits within 5 % of the best of all, more hits than LRU at equal slots; no more
     hits where routing has neither favourites nor memory.
