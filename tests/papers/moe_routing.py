@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bursar.simulate.expert_offload import Routing
+from bursar.simulate.offload.experts import Routing
 
 
 def synthetic_routing(

@@ -20,7 +20,7 @@ from bursar.policies.experts import (
     RoutedLayer,
 )
 from bursar.price import Price
-from bursar.simulate.expert_offload import (
+from bursar.simulate.offload.experts import (
     ExpertServer,
     Routing,
     hit_rate,

@@ -2,7 +2,8 @@
 
 Step by step and layer by layer: the GPU does the dense part, the gate's choice is looked up, a
 split policy places the experts on CPU and GPU, PCIe brings what is asked for on the way, and then
-what a prefetch policy wants for the layers to come. Each layer runs on lanes (see `lanes`).
+what a prefetch policy wants for the layers to come. Each layer runs on
+lanes.
 """
 
 from __future__ import annotations
