@@ -24,6 +24,7 @@ from bursar.simulate.offload.experts import (
     ExpertServer,
     Routing,
     hit_rate,
+    layer_seconds,
     popular_experts,
     replay_routing,
 )
@@ -108,6 +109,15 @@ def test_splits_are_within_5_percent_of_the_best(
         ours = [HybridSplit().decide(x, 0.0, Price()).seconds for x in layers]
         assert all(a >= b - 1e-12 for a, b in zip(ours, best, strict=True))
         assert np.mean(ours) <= 1.05 * np.mean(best)
+
+
+def test_a_split_takes_on_lanes_what_it_says() -> None:
+    for policy in (HybridSplit(), ExhaustiveSplit(), CpuForMisses(), GpuForAll()):
+        for seed in SEEDS:
+            for layer in random_layers(PCIE_25, "prefill", seed)[:20]:
+                split = policy.decide(layer, 0.0, Price())
+                assert {*split.cpu, *split.gpu} == {x.expert for x in layer.experts}
+                assert layer_seconds(layer, split) == pytest.approx(split.seconds)
 
 
 def test_more_hits_than_lru_at_equal_slots() -> None:

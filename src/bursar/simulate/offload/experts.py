@@ -85,7 +85,10 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class ExpertServer:
-    """`slots` experts of each layer fit on the GPU; a layer's dense part takes `dense_seconds`."""
+    """`slots` experts of each layer fit on the GPU; a layer's dense part takes `dense_seconds`.
+
+    What is brought for a layer that is running has room of its own until the layer is done.
+    """
 
     slots: int
     times: ExpertTimes
@@ -183,7 +186,7 @@ class _Play:
             loads = self._routing.loads(step, layer)
             state = self._routed(layer, loads, gate)
             split = self._split.decide(state, gate, _FREE)
-            self._now = gate + _layer_seconds(state, split)
+            self._now = gate + layer_seconds(state, split)
             self._pcie_free = max(self._pcie_free, gate) + len(split.transfers) * transfer
             self.lookups += len(state.experts)
             self.hits += sum(x.on_gpu_seconds == 0.0 for x in state.experts)
@@ -245,8 +248,8 @@ class _Play:
         return len(there) < self._server.slots
 
 
-def _layer_seconds(layer: RoutedLayer, split: Split) -> float:
-    """A split on lanes: GPU and CPU in its order, each transfer before its expert."""
+def layer_seconds(layer: RoutedLayer, split: Split) -> float:
+    """Seconds of a split on lanes: GPU and CPU in its order, each transfer before its expert."""
     by_expert = {x.expert: x for x in layer.experts}
     times = layer.times
     tasks = [Task("pcie", max(layer.pcie_free_seconds, 0.0), name="before")]

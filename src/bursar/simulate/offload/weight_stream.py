@@ -32,14 +32,14 @@ def stream_tasks(
     """Tasks that use `blocks` in order; the last one ends when all are used.
 
     A block takes its memory with the first stage of loading, and gives it back when used. The
-    first `resident` blocks are in memory at the beginning (say so in `held_bytes` of `run_lanes`)
-    and need no loading. Unless `overlapped`, nothing begins before all before it has ended.
+    first `resident` blocks are in memory, stay there, and need no loading; say so in `held_bytes`
+    of `run_lanes`. Unless `overlapped`, nothing begins before all before it has ended.
     """
     tasks: list[Task] = []
     used: tuple[int, ...] = ()
 
     def add(lane: str, seconds: float, after: tuple[int, ...], takes: float, frees: float) -> int:
-        before = after if overlapped else tuple(range(len(tasks) - 1, len(tasks)) if tasks else ())
+        before = after if overlapped else tuple(range(len(tasks))[-1:])
         name = f"{lane} of block {index}"
         tasks.append(Task(lane, seconds, before, takes_bytes=takes, frees_bytes=frees, name=name))
         return len(tasks) - 1
@@ -58,6 +58,7 @@ def stream_tasks(
                 takes = 0.0 if stage else block.size_bytes
                 loaded = (add(lane, seconds, loaded, takes, 0.0),)
         for stage, (lane, seconds) in enumerate(zip(use_lanes, block.use_seconds, strict=True)):
-            frees = 0.0 if stage < len(use_lanes) - 1 else block.size_bytes
+            last = stage == len(use_lanes) - 1
+            frees = block.size_bytes if last and index >= resident else 0.0
             used = (add(lane, seconds, used + loaded, 0.0, frees),)
     return tasks
