@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from llama_folder import write_llama
 
 import bursar
 from bursar.backends.streamed import TpiLlm
@@ -14,6 +13,7 @@ from bursar.cost.allreduce import ALLREDUCES, EdgeLink, star_beats_ring_from
 from bursar.errors import BadInput
 from bursar.simulate.lanes import Task, run_lanes
 from bursar.simulate.offload import Block, stream_tasks
+from llama_folder import write_llama
 
 TINY = Path(bursar.__file__).parent / "backends" / "tiny" / "weights" / "tiny-1m"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from llama_folder import write_llama
 
 from bursar.backends.streamed import (
     Sealed,
@@ -20,6 +19,7 @@ from bursar.backends.streamed import (
 )
 from bursar.errors import Infeasible
 from bursar.simulate.offload import RESTORATIONS, Block, Phone, TzLlm
+from llama_folder import write_llama
 
 EVEN = Phone(2e9, 2e9, 2e9, 0.5e-9)
 PAPER = Phone(8e9 / 4.2, 2e9, 8e9 / 0.9, 3.0 / 8e9)
