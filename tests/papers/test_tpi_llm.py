@@ -60,6 +60,10 @@ def test_what_can_not_be_divided_is_refused(tmp_path: Path) -> None:
         TpiLlm(3, 1).generate(TINY, tmp_path, np.arange(3, 6), 1)
     with pytest.raises(BadInput, match="must be 1 or more"):
         TpiLlm(0, 1)
+    with pytest.raises(BadInput, match="ids from 0 to 143"):
+        TpiLlm(1, 1).generate(TINY, tmp_path, np.array([144]), 1)
+    with pytest.raises(BadInput, match="latency must be 0 or more"):
+        EdgeLink(-1.0, 1.0)
 
 
 @dataclass

@@ -73,9 +73,14 @@ class TpiLlm:
         """The likeliest `new_tokens` tokens after `prompt` (P,), token ids of `model`.
 
         Shards are written to `shard_folder` first. Raises `BadInput` for a model that can't be
-        divided and `BackendError` when a process dies.
+        divided or a prompt it can't read, and `BackendError` when a process dies.
         """
         config, layer_bytes = write_shards(model, shard_folder, self.shards)
+        if not len(prompt) or prompt.min() < 0 or prompt.max() >= config.vocab or new_tokens < 1:
+            raise BadInput(
+                f"a prompt of {len(prompt)} tokens and {new_tokens} new ones: give at least one of "
+                f"each, with ids from 0 to {config.vocab - 1}"
+            )
         context = get_context("spawn")
         links = [context.Pipe() for _ in range(self.shards - 1)]
         mine, theirs = context.Pipe()
