@@ -72,7 +72,7 @@ def test_shorter_steps_than_the_better_fixed_mapping(times: ExpertTimes, step_to
 
 
 def test_prefetch_pays_as_far_as_forecasts_are_right() -> None:
-    """Control: forecasts of other tokens prefetch as much and gain nothing."""
+    """Control: forecasts that name other experts gain nothing."""
     rng = np.random.default_rng(0)
     server = ExpertServer(4, PCIE_25, dense_seconds=5e-4)
     for seed in SEEDS:
