@@ -25,6 +25,8 @@ outcomes        what happens to each request, collected on the way
 agent_graph     `simulate_graph`: operators of agents on tiers of devices
 workflows       `simulate_workflows`: queries of several stages on unlike instances
 block_chains    `simulate_chains`: fine-tuned models that share blocks
+lanes           `run_lanes`: tasks that wait for one another, each lane one at a time
+offload         models that don't fit: experts on CPU and GPU, weights that stream in
 expert_cache    `serve_experts`: experts that come and go while a model decodes
 expert_pipeline `ExpertPipeline`: experts that are loaded while others compute
 """

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from bursar.backends.streamed.window import WeightWindow
-from bursar.backends.tiny.model import Floats, Ints, TinyConfig, _Layer, _layer, _mlp
+from bursar.backends.tiny.model import Floats, Ints, Layer, TinyConfig, gated_mlp, read_layer
 from bursar.errors import BadInput
 
 MATRICES = ("qkv", "out", "gate", "up", "down")
@@ -58,7 +58,7 @@ def read_model(folder: Path) -> tuple[TinyConfig, Ends, list[Matrices]]:
     config = TinyConfig.from_file(folder / "config.json")
     tensors = load_file(path)
     get = {name: np.asarray(a, dtype=np.float32) for name, a in tensors.items()}
-    layers = [_layer(config, get, i) for i in range(config.layers)]
+    layers = [read_layer(config, get, i) for i in range(config.layers)]
     return config, Ends(tensors), [{m: getattr(x, m) for m in MATRICES} for x in layers]
 
 
@@ -119,11 +119,11 @@ class StreamedDecoder:
 
     def _through(self, i: int, x: Floats) -> None:
         with self._window.next_block() as matrices:
-            layer = _Layer(**matrices)
+            layer = Layer(**matrices)
             x += self._add_up(self._attend(i, _normed(x, self._config.norm_eps), layer))
-            x += self._add_up(_mlp(_normed(x, self._config.norm_eps), layer))
+            x += self._add_up(gated_mlp(_normed(x, self._config.norm_eps), layer))
 
-    def _attend(self, i: int, x: Floats, layer: _Layer) -> Floats:
+    def _attend(self, i: int, x: Floats, layer: Layer) -> Floats:
         c = self._config
         qkv = (x @ layer.qkv).reshape(len(x), c.heads + 2 * c.kv_heads, c.head_dim)
         before = len(self._past[i][0])

@@ -80,10 +80,12 @@ class TinyConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class Layer:
+    """A layer's matrices, transposed for rows of activations; norms are multiplied in."""
+
     qkv: Floats  # (width, (H + 2 Hkv) * D)
     out: Floats  # (H * D, width)
-    gate: Floats  # (width, hidden), negated: see `_mlp`
+    gate: Floats  # (width, hidden), negated: see `gated_mlp`
     up: Floats  # (width, hidden)
     down: Floats  # (hidden, width), negated
 
@@ -99,7 +101,7 @@ class Llama:
         # `lm_head` is absent when it is tied to the embedding
         head = get.get("lm_head.weight", self._embed)
         self._head = np.ascontiguousarray(head.T)
-        self._layers = [_layer(config, get, i) for i in range(config.layers)]
+        self._layers = [read_layer(config, get, i) for i in range(config.layers)]
         half = np.arange(0, config.head_dim, 2, dtype=np.float64) / config.head_dim
         angle = np.outer(np.arange(config.context), config.rope_theta**-half)
         self._turns = np.exp(1j * angle).astype(np.complex64)  # (context, D / 2)
@@ -140,7 +142,7 @@ class Llama:
             k = qkv[:, queries : queries + keys].reshape(len(x), c.kv_heads, c.head_dim)
             v = qkv[:, queries + keys :].reshape(len(x), c.kv_heads, c.head_dim)
             x += attend(i, q, k, v) @ layer.out
-            x += _mlp(self._normed(x), layer)
+            x += gated_mlp(self._normed(x), layer)
         hidden = self._normed(x)
         hidden *= self._norm
         return hidden
@@ -194,7 +196,8 @@ class Llama:
         return normed
 
 
-def _mlp(x: Floats, layer: _Layer) -> Floats:
+def gated_mlp(x: Floats, layer: Layer) -> Floats:
+    """(rows, width) through the gated network of a layer."""
     # silu(g) * u = g u / (1 + exp(-g)); gate and down are stored negated, so `gate` is -g here.
     gate = x @ layer.gate
     up = x @ layer.up
@@ -215,7 +218,8 @@ def _read(folder: Path) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def _layer(c: TinyConfig, get: dict[str, Floats], i: int) -> _Layer:
+def read_layer(c: TinyConfig, get: dict[str, Floats], i: int) -> Layer:
+    """Layer `i` of weights by their Hugging Face names."""
     name = f"model.layers.{i}."
     before_attention = get[name + "input_layernorm.weight"][:, None]
     before_mlp = get[name + "post_attention_layernorm.weight"][:, None]
@@ -228,7 +232,7 @@ def _layer(c: TinyConfig, get: dict[str, Floats], i: int) -> _Layer:
     q = rotary(get[name + "self_attn.q_proj.weight"]) / np.float32(c.head_dim**0.5)
     k = rotary(get[name + "self_attn.k_proj.weight"])
     v = get[name + "self_attn.v_proj.weight"].T
-    return _Layer(
+    return Layer(
         qkv=np.ascontiguousarray(np.concatenate([q, k, v], axis=1) * before_attention),
         out=np.ascontiguousarray(get[name + "self_attn.o_proj.weight"].T),
         gate=np.ascontiguousarray(-get[name + "mlp.gate_proj.weight"].T * before_mlp),
