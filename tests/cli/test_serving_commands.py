@@ -92,6 +92,19 @@ def test_plan_for_a_budget_stays_within_it() -> None:
     assert found["requests_per_second"] > 0
 
 
+def test_plan_for_power_and_gpus_prices_what_binds() -> None:
+    found = bursar(
+        *("plan", *ON, "--devices", "l40s", "--tpot", "60 ms"),
+        *("--budget", "5 kW, 2 GPUs", "--json"),
+    ).document
+    assert found["gpus"] == 2
+    assert found["watts"] <= 5000
+    assert found["budget"] == {"watts": 5000, "gpus": 2}
+    assert found["prices"]["gpus"] > 0
+    assert found["prices"]["watts"] == 0
+    assert found["price"] is None
+
+
 PLAN = ("plan", *ON, "--devices", "l4", "--tpot", "60 ms")
 SIMULATE = ("simulate", *ON, "--device", "l4")
 
@@ -185,6 +198,9 @@ def test_what_is_refused_leaves_no_folder() -> None:
         (("simulate", "--model", "llama-3.1-70b", *ON[2:], "--device", "l4"), 1, "KV cache"),
         (("plan", *ON, "--devices", "l4", "--tpot", "0.01 ms"), 1, "alone on the fastest"),
         (("plan", *ON, "--budget", "20 USD"), 2, "dollars an hour"),
+        (("plan", *ON, "--budget", "5 kW, 1 kW"), 2, "limited twice"),
+        (("plan", *ON, "--budget", "0 GPUs"), 2, "above zero"),
+        (("plan", *ON, "--budget", "20 W", "--devices", "l4"), 1, "smallest costs"),
         (("plan", *ON, "--budget", "0.01 USD/h", "--devices", "l4"), 1, "smallest costs"),
         (("plan", *ON, "--devices", "rtx-4090"), 2, "no rental price"),
         (("plan", *ON, "--policy", "magic"), 2, "unknown policy 'magic'"),

@@ -1,8 +1,9 @@
 """Divides a limit over items: `ALLOCATORS[name].allocate(options, limit)` returns a `Plan`."""
 
 from bursar.allocate.base import Allocator, Limit, Options
+from bursar.allocate.demand import Demand
 from bursar.allocate.exhaustive import ExhaustiveAllocator
-from bursar.allocate.fleet import Demand, Fleet, cheapest_fleet, largest_fleet
+from bursar.allocate.fleet import Fleet, cheapest_fleet, largest_fleet
 from bursar.allocate.heap import HeapAllocator
 from bursar.allocate.hull import HullAllocator
 from bursar.allocate.milp import Coupling, MilpAllocator

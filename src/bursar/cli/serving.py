@@ -16,10 +16,10 @@ from bursar.fleet import Goal
 from bursar.fleet.plan import Request
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
-from bursar.report.format import fleet_words
+from bursar.report.format import ONE_MORE, fleet_words
 from bursar.report.serving_record import FleetRow, PlanRecord, SimulateRecord
 from bursar.run.folder import fresh_dir
-from bursar.run.planning import USUAL_DEVICES, parse_rent, run_plan
+from bursar.run.planning import USUAL_DEVICES, parse_budget, run_plan
 from bursar.run.simulating import Serving, parse_seconds, run_simulate
 from bursar.units import RESOURCES, format_amount
 
@@ -98,7 +98,7 @@ def plan(
     devices: Annotated[str, typer.Option(help="joined by commas")] = ",".join(USUAL_DEVICES),
     dtypes: Annotated[str, typer.Option(help="of the weights, joined by commas")] = "bf16,fp8",
     policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
-    budget: Annotated[str | None, typer.Option(help='most rent, "20 USD/h"')] = None,
+    budget: Annotated[str | None, typer.Option(help='"20 USD/h", "5 kW", "8 GPUs"')] = None,
     speed: Annotated[float, typer.Option(help="plan for so many times the trace's rate")] = 1.0,
     runs: Runs = RUNS,
     as_json: AsJson = False,
@@ -113,14 +113,15 @@ def plan(
         attainment,
         tuple(split(dtypes)),
     )
-    folder, rent = fresh_dir(runs, f"plan-{trace.stem}-{request.model.name}"), parse_rent(budget)
+    limits = parse_budget(budget)
+    folder = fresh_dir(runs, f"plan-{trace.stem}-{request.model.name}")
     with bar("planning") as advance:
         record = run_plan(
             request,
             trace,
             speed,
             policy=policy,
-            usd_per_hour=rent,
+            limits=limits,
             out=folder,
             command=command(),
             on_progress=advance,
@@ -152,10 +153,10 @@ def _line(row: FleetRow) -> list[str]:
 
 def _certificate(record: PlanRecord) -> str:
     """What is proven, how sure it is, and what to measure."""
-    best = "the cheapest" if record.budget_usd_per_hour is None else "the most traffic of any"
+    best = "the cheapest" if record.limits is None else "the most traffic of any"
     says = [f"Within {record.gap:.2%} of {best} mix of the types it was chosen from, so full."]
-    if record.price:
-        says.append(f"One more dollar an hour would carry {record.price:.2f} requests a second.")
+    for name, price in (record.prices or {}).items():
+        says.append(f"One more {ONE_MORE[name]} would carry {price:.3g} requests a second.")
     says.append(
         f"Chance that the goal is met, by the error of predictions: {record.probability:.0%}."
     )

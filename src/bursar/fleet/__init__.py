@@ -4,6 +4,7 @@ kinds        the lengths of a trace in boxes, with rates
 capacity     what one instance carries within a latency goal
 candidates   the deployments of a model that are worth considering
 mix          a fleet of several types, simulated
+stretch      traffic that lasts long against a request
 search       how full instances may be
 plan         the planner
 confidence   how sure a plan is, and what to measure

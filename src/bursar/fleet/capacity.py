@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from bursar.cost.deployment import Deployment
 from bursar.cost.memory import max_sequences
 from bursar.cost.request import decode_steps
-from bursar.cost.step import step_arrays
+from bursar.cost.step import joules, step_arrays
 from bursar.errors import BadInput
 
 Array = NDArray[np.float64]
@@ -51,6 +51,8 @@ class Capacity:
     batch: Array
     ttft_s: Array
     tpot_s: Array
+    watts: Array
+    """What all devices of the instance draw so; NaN where the device's power is not known."""
     binds: tuple[str, ...]
     """What forbids more in flight: one of `BINDS`."""
 
@@ -69,7 +71,7 @@ def capacity(
         np.atleast_1d(np.asarray(tokens_out, dtype=np.float64)),
     )
     batches = BATCHES[: np.searchsorted(BATCHES, max_batch, side="right")]
-    first, between = _latencies(deployment, prompt, out, batches)
+    first, between, watts = _steady(deployment, prompt, out, batches)
     limits = {
         "ttft": np.full_like(first, False) if goal.ttft_s is None else first > goal.ttft_s,
         "tpot": np.full_like(first, False) if goal.tpot_s is None else between > goal.tpot_s,
@@ -90,20 +92,25 @@ def capacity(
         np.where(served, batches[best], 0.0),
         first[sizes, best],
         between[sizes, best],
+        watts[sizes, best],
         binds,
     )
 
 
-def _latencies(
+def _steady(
     deployment: Deployment, prompt: Array, out: Array, batches: Array
-) -> tuple[Array, Array]:
-    """(sizes, batches) seconds to the first token and between tokens, at the mean length."""
+) -> tuple[Array, Array, Array]:
+    """(sizes, batches) seconds to the first token and between tokens, and watts, in mid-answer."""
     efficiency = deployment.efficiency
     own = step_arrays(deployment, prompt[:, None], 0.0).seconds[:, None]
     first = efficiency.seconds_per_request + own * (1 + efficiency.queue * (batches - 1))
     middle = prompt + out / 2
     steps = decode_steps(deployment, prompt[:, None], out[:, None], batches, middle[:, None])
-    return np.asarray(first), steps.seconds
+    used = joules(deployment, steps)
+    if used is None:
+        return np.asarray(first), steps.seconds, np.full_like(steps.seconds, np.nan)
+    watts = deployment.pp * used / steps.seconds  # joules are those of one of the full stages
+    return np.asarray(first), steps.seconds, np.asarray(watts)
 
 
 def _too_large(deployment: Deployment, context: Array, batches: Array) -> NDArray[np.bool_]:

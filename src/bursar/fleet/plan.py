@@ -6,18 +6,19 @@ what they find is confirmed on all of it. A goal is planned for as it is and, si
 what a request takes alone, with a margin; the better of both counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bursar.allocate.demand import DOLLARS
 from bursar.catalog import Device, ModelSpec
 from bursar.errors import Infeasible
 from bursar.fleet.candidates import Candidate, candidates, deployments, undominated
 from bursar.fleet.capacity import Goal, capacity
 from bursar.fleet.kinds import Kinds, kinds
 from bursar.fleet.search import FleetPlan, Search
+from bursar.fleet.stretch import typical
 from bursar.policies.batching import BatchPolicy
 from bursar.workload.traces import Trace
 
@@ -54,16 +55,17 @@ def plan_fleet(
     trace: Trace,
     policy: BatchPolicy,
     *,
-    usd_per_hour: float | None = None,
+    limits: Mapping[str, float] | None = None,
     on_progress: Callable[[float, str], None] = lambda share, says: None,
 ) -> FleetPlans:
     """The cheapest fleet that carries the trace within the goal.
 
-    With `usd_per_hour`, the fleet within this budget that carries the most of it: the trace is then
-    sped up, or slowed down, to what it carries. Raises `Infeasible` when no device can.
+    With `limits` (of "usd_per_hour", "watts" and "gpus"), the fleet within them that carries the
+    most of it: the trace is then sped up, or slowed down, to what it carries. Raises `Infeasible`
+    when no device can.
     """
     found = kinds(trace)
-    search = Search(trace, found, request.goal, request.attainment, policy, usd_per_hour)
+    search = Search(trace, found, request.goal, request.attainment, policy, limits)
     rows = typical(trace, SEARCHED)
     alone: dict[str, FleetPlan] = {}
     binding: dict[str, str] = {}
@@ -73,7 +75,7 @@ def plan_fleet(
         on_progress(i / (len(request.devices) + 1), one.name)
         for margin in MARGINS:
             try:
-                mine = _offers(request, one, found, margin)
+                mine = _offers(request, one, found, margin, tuple(limits or (DOLLARS,)))
                 tried = search.confirmed(mine, search.best(mine, {}, rows))
             except Infeasible as error:
                 binding.setdefault(one.name, str(error))
@@ -88,7 +90,7 @@ def plan_fleet(
     best = min(alone.values(), key=search.cost)
     on_progress(len(request.devices) / (len(request.devices) + 1), "all together")
     if len(alone) > 1:
-        front = undominated(offers)
+        front = undominated(offers, tuple(limits or (DOLLARS,)))
         try:
             mixed = search.confirmed(front, search.best(front, fills, rows))
             best = min(best, mixed, key=search.cost)
@@ -97,15 +99,9 @@ def plan_fleet(
     return FleetPlans(best, alone, binding)
 
 
-def typical(trace: Trace, count: int) -> NDArray[np.int64]:
-    """The rows of `count` requests in a row that take the median time to arrive."""
-    count = min(count, len(trace))
-    lasts = trace.arrival_s[count - 1 :] - trace.arrival_s[: len(trace) - count + 1]
-    first = int(np.argsort(lasts, kind="stable")[len(lasts) // 2])
-    return np.arange(first, first + count)
-
-
-def _offers(request: Request, device: Device, found: Kinds, margin: float) -> list[Candidate]:
+def _offers(
+    request: Request, device: Device, found: Kinds, margin: float, resources: Sequence[str]
+) -> list[Candidate]:
     """Instances of a device for all kinds. Raises `Infeasible` when one kind is carried by none."""
     # within a node: the simulator runs one batch at a time, no pipelines
     offers = candidates(
@@ -115,7 +111,10 @@ def _offers(request: Request, device: Device, found: Kinds, margin: float) -> li
         request.goal.part(margin),
         requests_per_second=found.requests_per_second,
         may_miss=(1 - request.attainment) / 2,
+        resources=resources,
     )
+    if not offers and "watts" in resources and device.idle_watts is None:
+        raise Infeasible("its power is not in the catalogue: leave out the limit on it")
     _require_served(request, device, found, offers)
     return offers
 

@@ -64,6 +64,24 @@ def _degrees(part: Instances) -> Iterator[str]:
             yield f"{name}{degree}"
 
 
+ONE_MORE = {
+    "usd_per_hour": "dollar an hour",
+    "watts": "watt",
+    "gpus": "GPU",
+}
+"""What a fleet's budget is made of -> one of it."""
+
+
+def fleet_budget(limits: Mapping[str, float]) -> str:
+    """{"usd_per_hour": 20, "watts": 5000} -> "20.00 USD/h, 5 kW"."""
+    shown = {
+        "usd_per_hour": lambda x: f"{dollars(x)} USD/h",
+        "watts": lambda x: f"{short(x)}W",
+        "gpus": lambda x: f"{count(x)} GPUs",
+    }
+    return ", ".join(shown[name](limit) for name, limit in limits.items())
+
+
 def amounts(values: Mapping[str, float | None]) -> str:
     """{"tokens": 60000, "usd": 2} -> "60k tokens, 2.00 USD"."""
     return ", ".join(format_amount(name, value) for name, value in values.items()) or UNKNOWN

@@ -4,7 +4,15 @@ import json
 from html import escape
 
 from bursar.report.elements import cards, copyable, facts, legend, section, table
-from bursar.report.format import count, dollars, duration, fleet_words, share
+from bursar.report.format import (
+    ONE_MORE,
+    count,
+    dollars,
+    duration,
+    fleet_budget,
+    fleet_words,
+    share,
+)
 from bursar.report.serving_charts import Measure, fleets_chart
 from bursar.report.serving_record import FleetRow, PlanRecord
 from bursar.report.simulate_page import goal_words
@@ -38,10 +46,11 @@ def plan_body(record: PlanRecord) -> str:
 
 def _asked(record: PlanRecord) -> str:
     goal = f"{goal_words(record.goal)}, for {share(record.attainment)} of requests"
-    if record.budget_usd_per_hour is None:
+    if record.limits is None:
         return f"The cheapest fleet for {record.trace}: {goal}."
-    most = f"{dollars(record.budget_usd_per_hour)} USD/h"
-    return f"The most requests like those of {record.trace} for {most}: {goal}."
+    return (
+        f"The most requests like those of {record.trace} for {fleet_budget(record.limits)}: {goal}."
+    )
 
 
 def _headline(record: PlanRecord) -> str:
@@ -50,7 +59,8 @@ def _headline(record: PlanRecord) -> str:
         f"{dollars(record.usd_per_1k_requests)} USD per 1k requests"
     )
     met = f"of {count(record.simulated.requests)} simulated; {share(record.attainment)} asked"
-    best = "the cheapest" if record.budget_usd_per_hour is None else "the most traffic of any"
+    best = "the cheapest" if record.limits is None else "the most traffic of any"
+    prices = {"usd_per_hour": record.price} if record.prices is None else record.prices
     return cards(
         (
             ("Rent, USD/h", dollars(record.usd_per_hour), rent),
@@ -61,10 +71,9 @@ def _headline(record: PlanRecord) -> str:
                 share(record.gap, 2),
                 f"at most, to {best} mix of the types it was chosen from, as full as here",
             ),
-            (
-                "Price",
-                count(record.price),
-                "requests/s that one more USD/h would carry",
+            *(
+                ("Price", count(price), f"requests/s that one more {ONE_MORE[name]} would carry")
+                for name, price in prices.items()
             ),
         )
     )

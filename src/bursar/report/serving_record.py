@@ -118,6 +118,10 @@ class FleetRow(Part):
     """A fleet in one line: what it costs, carries and takes, as simulated on the trace."""
 
     usd_per_hour: Amount
+    gpus: int | None = None
+    """Devices in all instances; None in records before this was kept, as the next."""
+    watts: Amount | None = None
+    """What the devices draw on average."""
     requests_per_second: Amount
     usd_per_1k_requests: Amount
     slo_attainment: Share
@@ -164,12 +168,16 @@ class PlanRecord(Run, FleetRow):
     attainment: Share
     """The share of requests that had to be within the goal."""
     budget_usd_per_hour: Amount | None
-    """The most rent; None: the cheapest fleet for the trace was asked."""
+    """The most rent, where that is limited."""
+    budget: dict[str, float] | None = None
+    """Limits on "usd_per_hour", "watts" and "gpus"; None: the cheapest fleet was asked."""
     feasible: bool
     gap: Amount
     """The rent, or for a budget the traffic, is within this share of the model's best."""
     price: Amount | None
-    """Requests a second that one more dollar an hour would carry."""
+    """Requests a second that one more dollar an hour would carry; None where that is no limit."""
+    prices: dict[str, float] | None = None
+    """The same for one more unit of each resource that is paid or limited; 0 where it is ample."""
     probability: Share
     """That the goal is met, given how far predictions err."""
     predicted: Predicted
@@ -182,6 +190,12 @@ class PlanRecord(Run, FleetRow):
     """Why a device alone can't serve the trace, "DEVICE: REASON" for each that can't."""
     commands: Commands
     kubernetes: dict[str, Any]
+
+    @property
+    def limits(self) -> dict[str, float] | None:
+        """`budget`, also of records that only have one in dollars."""
+        rent = self.budget_usd_per_hour
+        return {"usd_per_hour": rent} if self.budget is None and rent is not None else self.budget
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bursar.allocate.demand import DOLLARS, UNITS
 from bursar.errors import BadInput
 from bursar.fleet.commands import kubernetes, manifests, sglang_serve, vllm_serve
 from bursar.fleet.confidence import chance, log_spread, slower, worth_measuring
@@ -20,7 +22,6 @@ from bursar.policies.batching import BATCHING
 from bursar.report.serving_record import GoalRecord, PlanRecord
 from bursar.run.folder import new_folder, write
 from bursar.run.simulating import require_known
-from bursar.units import parse_amounts
 from bursar.version import __version__
 from bursar.workload.traces import Trace, read_trace
 
@@ -37,7 +38,7 @@ def run_plan(
     speed: float,
     *,
     policy: str,
-    usd_per_hour: float | None,
+    limits: dict[str, float] | None,
     out: Path,
     on_progress: Callable[[float, str], None],
     command: str = "",
@@ -51,7 +52,7 @@ def run_plan(
     require_known("policy", policy, BATCHING)
     with new_folder(out):
         trace = read_trace(path).sped_up(speed)
-        planning = _Planning(request, trace, policy, usd_per_hour)
+        planning = _Planning(request, trace, policy, limits)
         record = PlanRecord(
             kind="plan",
             command=command,
@@ -61,7 +62,8 @@ def run_plan(
             trace=path.name,
             goal=GoalRecord(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s),
             attainment=request.attainment,
-            budget_usd_per_hour=usd_per_hour,
+            budget_usd_per_hour=(limits or {}).get(DOLLARS),
+            budget=limits,
             settings={
                 "trace": str(path),
                 "speed": speed,
@@ -82,7 +84,7 @@ class _Planning:
     request: Request
     trace: Trace
     policy: str
-    usd_per_hour: float | None
+    limits: dict[str, float] | None
 
     def run(self, on_progress: Callable[[float, str], None]) -> dict[str, Any]:
         """The plan's part of the record. Raises `Infeasible` when there is none."""
@@ -91,7 +93,7 @@ class _Planning:
             self.request,
             self.trace,
             policy,
-            usd_per_hour=self.usd_per_hour,
+            limits=self.limits,
             on_progress=lambda share, says: on_progress(0.9 * share, says),
         )
         on_progress(0.9, "chance")
@@ -125,6 +127,8 @@ class _Planning:
         served = int(np.isfinite(plan.simulated.e2e_s).sum())
         return {
             "usd_per_hour": plan.usd_per_hour,
+            "watts": plan.watts,
+            "gpus": plan.gpus,
             "requests_per_second": plan.requests_per_second,
             "usd_per_1k_requests": plan.usd_per_hour / plan.requests_per_second / 3.6,
             "slo_attainment": plan.attainment,
@@ -152,7 +156,8 @@ class _Planning:
         policy = BATCHING[self.policy]()
         lines = [vllm_serve(c.deployment, model, policy) for c in plan.instances]
         return self._row(plan) | {
-            "price": plan.requests_per_second_per_usd,
+            "price": plan.prices.get(DOLLARS),
+            "prices": plan.prices,
             "gap": plan.fleet.gap,
             "predicted": {"fill": list(plan.fill)},
             "simulated": {"requests": len(plan.trace), "slo_attainment": plan.attainment},
@@ -169,14 +174,36 @@ class _Planning:
         }
 
 
-def parse_rent(text: str | None) -> float | None:
-    """Dollars an hour from "20 USD/h"; None stays None. Raises `BadInput`."""
+_BUDGETS = {
+    "usd/h": (DOLLARS, 1.0),
+    "$/h": (DOLLARS, 1.0),
+    "w": ("watts", 1.0),
+    "kw": ("watts", 1e3),
+    "mw": ("watts", 1e6),
+    "gpu": ("gpus", 1.0),
+    "gpus": ("gpus", 1.0),
+    "devices": ("gpus", 1.0),
+}
+"""Unit, in lower case -> what it limits, and in how many of its units."""
+
+
+def parse_budget(text: str | None) -> dict[str, float] | None:
+    """Limits of a fleet from "20 USD/h, 5 kW, 8 GPUs"; None stays None. Raises `BadInput`."""
     if text is None:
         return None
-    amounts = parse_amounts(text.strip().removesuffix("/h"))
-    if set(amounts) != {"usd"} or not text.strip().endswith("/h"):
-        raise BadInput(f'the budget is {text!r}; give dollars an hour, such as "20 USD/h"')
-    return amounts["usd"]
+    limits: dict[str, float] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z$/]+)\s*", part.lower())
+        if match is None or match[2] not in _BUDGETS:
+            raise BadInput(
+                f"the budget is {text!r}; give dollars an hour, power or devices, such as "
+                '"20 USD/h", "5 kW" or "8 GPUs", joined by commas'
+            )
+        name, factor = _BUDGETS[match[2]]
+        if name in limits:
+            raise BadInput(f"{UNITS[name]} are limited twice in {text!r}: name them once")
+        limits[name] = float(match[1]) * factor
+    return limits
 
 
 def _joules(result: MixResult) -> float | None:
