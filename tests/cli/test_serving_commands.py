@@ -76,12 +76,30 @@ def test_plan_gives_what_scripts_rely_on() -> None:
     assert 0 <= found["gap"] < 0.01
     assert found["price"] > 0
     assert 0 <= found["probability"] <= 1
-    alone = {row["devices"][0]: row["usd_per_hour"] for row in found["frontier"]}
+    rows = [row for row in found["frontier"] if row["alone"]]
+    alone = {row["devices"][0]: row["usd_per_hour"] for row in rows}
     assert set(alone) == {"l4", "l40s"}
     assert found["usd_per_hour"] <= min(alone.values()) * 1.05
     assert len(found["commands"]["vllm"]) == len(parts)
     assert found["kubernetes"]["items"][0]["spec"]["replicas"] == parts[0]["replicas"]
     assert "vllm serve llama-3.1-8b" in ran.err
+
+
+def test_plan_shows_the_front_and_takes_an_objective() -> None:
+    on = ("plan", *ON, "--devices", "l40s,h100-sxm", "--tpot", "60 ms", "--json")
+    cheap = bursar(*on).document
+    front = [row for row in cheap["frontier"] if row["on_front"]]
+    assert len(front) > 2
+    axes = ("usd_per_1k_requests", "e2e_mean_s", "joules_per_request")
+    for one in front:
+        assert not any(all(two[a] < one[a] for a in axes) for two in front)
+    fast, frugal = (bursar(*on, "--objective", o).document for o in ("latency", "energy"))
+    assert fast["e2e_mean_s"] < frugal["e2e_mean_s"]
+    assert frugal["joules_per_request"] < fast["joules_per_request"]
+    assert frugal["joules_per_request"] <= 1.01 * cheap["joules_per_request"]
+    few = bursar(*on, "--objective", "latency", "--budget", "2 GPUs").document
+    assert few["gpus"] <= 2
+    assert few["e2e_mean_s"] >= fast["e2e_mean_s"]
 
 
 def test_plan_for_a_budget_stays_within_it() -> None:
@@ -204,6 +222,7 @@ def test_what_is_refused_leaves_no_folder() -> None:
         (("plan", *ON, "--budget", "0.01 USD/h", "--devices", "l4"), 1, "smallest costs"),
         (("plan", *ON, "--devices", "rtx-4090"), 2, "no rental price"),
         (("plan", *ON, "--policy", "magic"), 2, "unknown policy 'magic'"),
+        (("plan", *ON, "--objective", "beauty"), 2, "unknown objective 'beauty'"),
         (("plan", *ON, "--attainment", "99"), 2, "--attainment is 99"),
     ],
 )

@@ -13,6 +13,7 @@ from bursar.cli.screen import AsJson, bar, command, emit, plain_table, screen, s
 from bursar.cli.spend import RUNS, Runs, say_where
 from bursar.errors import BadInput
 from bursar.fleet import Goal
+from bursar.fleet.apex import OBJECTIVES
 from bursar.fleet.plan import Request
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
@@ -99,6 +100,7 @@ def plan(
     dtypes: Annotated[str, typer.Option(help="of the weights, joined by commas")] = "bf16,fp8",
     policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
     budget: Annotated[str | None, typer.Option(help='"20 USD/h", "5 kW", "8 GPUs"')] = None,
+    objective: Annotated[str, typer.Option(help=", ".join(OBJECTIVES))] = "cost",
     speed: Annotated[float, typer.Option(help="plan for so many times the trace's rate")] = 1.0,
     runs: Runs = RUNS,
     as_json: AsJson = False,
@@ -122,16 +124,25 @@ def plan(
             speed,
             policy=policy,
             limits=limits,
+            objective=objective,
             out=folder,
             command=command(),
             on_progress=advance,
         )
     show = screen(as_json)
     heads = ["fleet", "USD/h", "req/s", "in goal", "TTFT p99", "TPOT p99"]  # 80 columns
-    rows = [record, *sorted(record.frontier, key=lambda row: row.usd_per_hour)]
+    alone = [row for row in record.frontier if row.alone]
+    rows = [record, *sorted(alone, key=lambda row: row.usd_per_hour)]
     show.print(
         plain_table("the plan, and the best of each device alone", heads, [*map(_line, rows)])
     )
+    front = [row for row in record.frontier if row.on_front]
+    if any(not row.alone for row in front):
+        heads = ["fleet", "USD per 1k", "mean s", "J per request"]
+        best = sorted(front, key=lambda row: row.usd_per_1k_requests)
+        show.print(
+            plain_table("the front of cost, latency and energy", heads, [*map(_costs, best)])
+        )
     show.print(_certificate(record), soft_wrap=True)
     for line in record.commands.vllm:
         show.print(line, soft_wrap=True, highlight=False)
@@ -151,10 +162,23 @@ def _line(row: FleetRow) -> list[str]:
     ]
 
 
+def _costs(row: FleetRow) -> list[str]:
+    joules = row.joules_per_request
+    return [
+        fleet_words(row.fleet),
+        f"{row.usd_per_1k_requests:.3g}",
+        _seconds(row.e2e_mean_s),
+        "-" if joules is None else f"{joules:.3g}",
+    ]
+
+
 def _certificate(record: PlanRecord) -> str:
     """What is proven, how sure it is, and what to measure."""
-    best = "the cheapest" if record.limits is None else "the most traffic of any"
-    says = [f"Within {record.gap:.2%} of {best} mix of the types it was chosen from, so full."]
+    if record.objective != "cost":
+        says = [f"The {record.objective} is within {record.gap:.0%} of what no fleet could beat."]
+    else:
+        best = "the cheapest" if record.limits is None else "the most traffic of any"
+        says = [f"Within {record.gap:.2%} of {best} mix of the types it was chosen from, so full."]
     for name, price in (record.prices or {}).items():
         says.append(f"One more {ONE_MORE[name]} would carry {price:.3g} requests a second.")
     says.append(

@@ -6,6 +6,7 @@ candidates   the deployments of a model that are worth considering
 mix          a fleet of several types, simulated
 stretch      traffic that lasts long against a request
 search       how full instances may be
+apex         fleets of one kind by cost, latency and energy
 plan         the planner
 confidence   how sure a plan is, and what to measure
 commands     command lines and manifests

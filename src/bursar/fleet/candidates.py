@@ -111,8 +111,10 @@ def undominated(
 ) -> list[Candidate]:
     """Those of which as many as another's `resources` pay for don't carry as much of every size.
 
-    Leaves out what has an unknown amount of one of them.
+    Leaves out what has an unknown amount of one of them. Without resources, none is dominated.
     """
+    if not resources:
+        return list(offers)
     front: list[Candidate] = []
     known = (one for one in offers if set(resources) <= set(one.uses))
     for one in sorted(

@@ -7,13 +7,14 @@ what a request takes alone, with a margin; the better of both counts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bursar.allocate.demand import DOLLARS
 from bursar.catalog import Device, ModelSpec
 from bursar.errors import Infeasible
+from bursar.fleet.apex import OBJECTIVES, best_for, explore
 from bursar.fleet.candidates import Candidate, candidates, deployments, undominated
 from bursar.fleet.capacity import Goal, capacity
 from bursar.fleet.kinds import Kinds, kinds
@@ -48,6 +49,9 @@ class FleetPlans:
     """The best of each device alone, by name."""
     binding: dict[str, str]
     """Why there is none, for the other devices."""
+    front: tuple[FleetPlan, ...] = ()
+    """The fleets of one kind of instance that are best in cost, latency and energy together, each
+    on a stretch of the trace; none for a budget without objective."""
 
 
 def plan_fleet(
@@ -56,14 +60,19 @@ def plan_fleet(
     policy: BatchPolicy,
     *,
     limits: Mapping[str, float] | None = None,
+    objective: str = "cost",
     on_progress: Callable[[float, str], None] = lambda share, says: None,
 ) -> FleetPlans:
     """The cheapest fleet that carries the trace within the goal.
 
-    With `limits` (of "usd_per_hour", "watts" and "gpus"), the fleet within them that carries the
-    most of it: the trace is then sped up, or slowed down, to what it carries. Raises `Infeasible`
-    when no device can.
+    With another `objective`, of "latency" and "energy", the best in that of all fleets of one kind
+    of instance (`apex`) that carry the trace within the goal, and within `limits`.
+    Else with `limits` (of "usd_per_hour", "watts" and "gpus"), the fleet within them that carries
+    the most of it: the trace is then sped up, or slowed down, to what it carries. Raises
+    `Infeasible` when no device can.
     """
+    if objective != "cost":
+        return _one_kind(request, trace, policy, limits, objective, on_progress)
     found = kinds(trace)
     search = Search(trace, found, request.goal, request.attainment, policy, limits)
     rows = typical(trace, SEARCHED)
@@ -96,7 +105,43 @@ def plan_fleet(
             best = min(best, mixed, key=search.cost)
         except Infeasible:  # then the best single device stands
             pass
-    return FleetPlans(best, alone, binding)
+    seen = [] if limits else explore(_every(request, found, {}), search).front()
+    return FleetPlans(best, alone, binding, tuple(seen))
+
+
+def _one_kind(
+    request: Request,
+    trace: Trace,
+    policy: BatchPolicy,
+    limits: Mapping[str, float] | None,
+    objective: str,
+    on_progress: Callable[[float, str], None],
+) -> FleetPlans:
+    found = kinds(trace)
+    search = Search(trace, found, request.goal, request.attainment, policy, limits)
+    on_progress(0.1, "every plan")
+    binding: dict[str, str] = {}
+    explored = explore(_every(request, found, binding), search, limits)
+    on_progress(0.8, "the whole trace")
+    best = best_for(objective, explored, search)
+    best = replace(best, fleet=replace(best.fleet, gap=explored.gap(best, objective)))
+    index = OBJECTIVES.index(objective)
+    alone: dict[str, FleetPlan] = {}
+    for one in np.argsort(explored.costs[:, index], kind="stable"):
+        plan = explored.plans[int(one)]
+        alone.setdefault(plan.instances[0].deployment.device.name, plan)
+    return FleetPlans(best, alone, binding, tuple(explored.front()))
+
+
+def _every(request: Request, found: Kinds, binding: dict[str, str]) -> list[Candidate]:
+    """All instances of all devices, dominated or not, that carry everything within the goal."""
+    offers: list[Candidate] = []
+    for one in request.devices:
+        try:
+            offers += _offers(request, one, found, 1.0, ())
+        except Infeasible as error:
+            binding.setdefault(one.name, str(error))
+    return offers
 
 
 def _offers(

@@ -60,6 +60,13 @@ class FleetPlan:
     requests_per_second: float
 
     @property
+    def joules_per_request(self) -> float | None:
+        """Of all devices, as simulated, by requests served; None where power is not known."""
+        used = [part.usage.joules for part in self.simulated.parts if part is not None]
+        known, served = [x for x in used if x is not None], np.isfinite(self.simulated.e2e_s).sum()
+        return sum(known) / int(served) if len(known) == len(used) and served else None
+
+    @property
     def watts(self) -> float | None:
         """What all devices draw on average, as simulated; None where power is not known."""
         total = 0.0
@@ -121,9 +128,9 @@ class Search:
         for _ in range(ROUNDS):
             tried = self._at(offers, fill, rows, MOST_SEARCHED)
             nearest = max(nearest, tried.attainment)
-            if self._holds(tried) and (best is None or self.cost(tried) < self.cost(best)):
+            if self.holds(tried) and (best is None or self.cost(tried) < self.cost(best)):
                 best = tried
-            missed += missed > 0 or not self._holds(tried)
+            missed += missed > 0 or not self.holds(tried)
             self._adjust(offers, fill, tried, _STEP ** (1 / max(missed, 1)))
         if best is None:
             raise Infeasible(
@@ -143,9 +150,9 @@ class Search:
         """
         every = np.arange(len(self.trace))
         fills = plan.fills
-        whole = self._simulated(plan.fleet, plan.instances, plan.fill, every, MOST_CONFIRMED)
+        whole = self.simulated(plan.fleet, plan.instances, plan.fill, every, MOST_CONFIRMED)
         for _ in range(ROUNDS):
-            if self._holds(whole):
+            if self.holds(whole):
                 return whole
             fills = {name: x / _STEP**0.25 for name, x in fills.items()}
             fill = np.array([fills.get(c.name, FIRST_FILL) for c in offers])
@@ -155,7 +162,15 @@ class Search:
             "asked: relax the goal, or ask for less"
         )
 
-    def _holds(self, plan: FleetPlan) -> bool:
+    def alone(self, offer: Candidate, replicas: int, rows: Rows) -> FleetPlan:
+        """So many replicas of one candidate that carry everything, simulated."""
+        rent = replicas * offer.usd_per_hour
+        kinds = len(self.found.tokens_in)
+        fill = float(loads([offer], self.found.requests_per_second).sum()) / replicas
+        fleet = Fleet(np.array([replicas]), np.ones((kinds, 1)), rent, 1.0, 0.0, None, {})
+        return self.simulated(fleet, [offer], [fill], rows, MOST_SEARCHED)
+
+    def holds(self, plan: FleetPlan) -> bool:
         """Whether the goal was met, and without more power than is allowed."""
         power = (self.limits or {}).get("watts", np.inf)
         return plan.attainment >= self.attainment and (plan.watts or 0.0) <= power
@@ -174,9 +189,9 @@ class Search:
             fleet = largest_fleet(demand, self.limits, target_gap=1e-3, time_limit_s=10)
         rented = np.flatnonzero(fleet.instances)
         chosen = [offers[int(i)] for i in rented]
-        return self._simulated(fleet, chosen, fill[rented].tolist(), rows, most)
+        return self.simulated(fleet, chosen, fill[rented].tolist(), rows, most)
 
-    def _simulated(
+    def simulated(
         self,
         fleet: Fleet,
         chosen: Sequence[Candidate],
@@ -184,6 +199,7 @@ class Search:
         rows: Rows,
         most: int,
     ) -> FleetPlan:
+        """What a fleet of the `chosen` does with `rows` of the trace, at most `most`."""
         rented = np.flatnonzero(fleet.instances)
         shares = fleet.shares[:, rented]
         counts = tuple(int(n) for n in fleet.instances[rented])

@@ -19,6 +19,7 @@ from bursar.report.simulate_page import goal_words
 
 _MEASURES: dict[Measure, str] = {
     "ttft_p99_s": "p99 time to the first token, s",
+    "e2e_mean_s": "mean time to the last token, s",
     "joules_per_request": "energy, J per request",
 }
 
@@ -46,6 +47,10 @@ def plan_body(record: PlanRecord) -> str:
 
 def _asked(record: PlanRecord) -> str:
     goal = f"{goal_words(record.goal)}, for {share(record.attainment)} of requests"
+    if record.objective != "cost":
+        within = "" if record.limits is None else f", within {fleet_budget(record.limits)}"
+        least = {"latency": "fastest fleet", "energy": "fleet that uses the least energy"}
+        return f"The {least[record.objective]} for {record.trace}{within}: {goal}."
     if record.limits is None:
         return f"The cheapest fleet for {record.trace}: {goal}."
     return (
@@ -60,6 +65,9 @@ def _headline(record: PlanRecord) -> str:
     )
     met = f"of {count(record.simulated.requests)} simulated; {share(record.attainment)} asked"
     best = "the cheapest" if record.limits is None else "the most traffic of any"
+    to = f"{best} mix of the types it was chosen from, as full as here"
+    if record.objective != "cost":
+        to = "what no fleet of one kind of instance could beat"
     prices = {"usd_per_hour": record.price} if record.prices is None else record.prices
     return cards(
         (
@@ -69,7 +77,7 @@ def _headline(record: PlanRecord) -> str:
             (
                 "Gap",
                 share(record.gap, 2),
-                f"at most, to {best} mix of the types it was chosen from, as full as here",
+                f"at most, to {to}",
             ),
             *(
                 ("Price", count(price), f"requests/s that one more {ONE_MORE[name]} would carry")
@@ -106,7 +114,7 @@ def _front(record: PlanRecord) -> str:
             charts.append(f"<div>{legend(key)}{chart}</div>")
     head = (
         *("devices", "best fleet", "USD/h", "requests/s", "USD per 1k", "within goal"),
-        *("p99 first", "p99 between", "J per request"),
+        *("p99 first", "p99 between", "mean to last", "J per request"),
     )
     alone = sorted(record.frontier, key=lambda row: row.usd_per_1k_requests)
     lines = [
@@ -115,9 +123,10 @@ def _front(record: PlanRecord) -> str:
     ]
     return section(
         "Cost against latency and energy",
-        "The best fleet of each device alone, simulated on the same requests. The plan has a ring. "
+        "The best fleet of each device alone, and others that are as good as any in cost, latency "
+        "and energy together, simulated on requests of the same traffic. The plan has a ring. "
         "A filled mark is on the front: no other is as good for less.",
-        f'<div class="two">{"".join(charts)}</div>{table(head, lines, numeric=range(2, 9))}',
+        f'<div class="two">{"".join(charts)}</div>{table(head, lines, numeric=range(2, 10))}',
     )
 
 
@@ -130,6 +139,7 @@ def _figures(row: FleetRow) -> tuple[str, ...]:
         share(row.slo_attainment),
         duration(row.ttft_p99_s),
         duration(row.tpot_p99_s),
+        duration(row.e2e_mean_s),
         count(row.joules_per_request),
     )
 

@@ -127,14 +127,21 @@ class FleetRow(Part):
     slo_attainment: Share
     ttft_p99_s: Amount | None
     tpot_p99_s: Amount | None
+    e2e_mean_s: Amount | None = None
+    """Mean time to the last token; None in records before this was kept."""
     joules_per_request: Amount | None
     fleet: tuple[Instances, ...]
 
 
 class AloneRow(FleetRow):
-    """The best fleet of some devices alone."""
+    """A fleet of some devices alone: the best, or on the front of cost, latency and energy."""
 
     devices: tuple[str, ...]
+    alone: bool = True
+    """Whether it is the best of these devices."""
+    on_front: bool | None = None
+    """Whether no other row is as good in cost per request, mean latency and energy, and better in
+    one; None in records before this was kept."""
 
 
 class Predicted(Part):
@@ -183,7 +190,10 @@ class PlanRecord(Run, FleetRow):
     predicted: Predicted
     simulated: Simulated
     frontier: tuple[AloneRow, ...]
-    """The best fleet of each device alone."""
+    """The best fleet of each device alone, and the others that are best in cost, latency and energy
+    together."""
+    objective: str = "cost"
+    """What was to be small; "latency" and "energy" are searched among fleets of one kind."""
     worth_measuring: dict[str, float]
     """Device -> dollars an hour that knowing its true speed would save, on average."""
     binding: tuple[str, ...]

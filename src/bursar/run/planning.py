@@ -13,10 +13,10 @@ import numpy as np
 
 from bursar.allocate.demand import DOLLARS, UNITS
 from bursar.errors import BadInput
+from bursar.fleet.apex import OBJECTIVES
 from bursar.fleet.commands import kubernetes, manifests, sglang_serve, vllm_serve
 from bursar.fleet.confidence import chance, log_spread, slower, worth_measuring
-from bursar.fleet.mix import MixResult
-from bursar.fleet.plan import Request, plan_fleet
+from bursar.fleet.plan import FleetPlans, Request, plan_fleet
 from bursar.fleet.search import FleetPlan
 from bursar.policies.batching import BATCHING
 from bursar.report.serving_record import GoalRecord, PlanRecord
@@ -39,6 +39,7 @@ def run_plan(
     *,
     policy: str,
     limits: dict[str, float] | None,
+    objective: str = "cost",
     out: Path,
     on_progress: Callable[[float, str], None],
     command: str = "",
@@ -50,9 +51,10 @@ def run_plan(
     """
     started, goal = datetime.now(UTC), request.goal
     require_known("policy", policy, BATCHING)
+    require_known("objective", objective, OBJECTIVES)
     with new_folder(out):
         trace = read_trace(path).sped_up(speed)
-        planning = _Planning(request, trace, policy, limits)
+        planning = _Planning(request, trace, policy, limits, objective)
         record = PlanRecord(
             kind="plan",
             command=command,
@@ -64,6 +66,7 @@ def run_plan(
             attainment=request.attainment,
             budget_usd_per_hour=(limits or {}).get(DOLLARS),
             budget=limits,
+            objective=objective,
             settings={
                 "trace": str(path),
                 "speed": speed,
@@ -85,6 +88,7 @@ class _Planning:
     trace: Trace
     policy: str
     limits: dict[str, float] | None
+    objective: str
 
     def run(self, on_progress: Callable[[float, str], None]) -> dict[str, Any]:
         """The plan's part of the record. Raises `Infeasible` when there is none."""
@@ -94,6 +98,7 @@ class _Planning:
             self.trace,
             policy,
             limits=self.limits,
+            objective=self.objective,
             on_progress=lambda share, says: on_progress(0.9 * share, says),
         )
         on_progress(0.9, "chance")
@@ -103,12 +108,28 @@ class _Planning:
             "feasible": True,
             **self._record(best),
             "probability": chance(lambda factor: self._met(best, factor), spread),
-            "frontier": [{"devices": [n], **self._row(plan)} for n, plan in alone.items()],
+            "frontier": self._frontier(plans),
             "worth_measuring": worth_measuring(self._costs(alone), spread),
             "binding": [f"{name}: {why}" for name, why in plans.binding.items()],
         }
         on_progress(1.0, "")
         return record
+
+    def _frontier(self, plans: FleetPlans) -> list[dict[str, Any]]:
+        """The best fleet of each device alone, and all others on the front."""
+        rows = [{"devices": [n], **self._row(plan)} for n, plan in plans.alone.items()]
+        known = [row["fleet"] for row in rows]
+        for plan in plans.front:
+            row = self._row(plan)
+            if row["fleet"] not in known:
+                name = plan.instances[0].deployment.device.name
+                rows.append({"devices": [name], "alone": False, **row})
+        axes = ("usd_per_1k_requests", "e2e_mean_s", "joules_per_request")
+        drawn = np.array([[np.inf if r[a] is None else r[a] for a in axes] for r in rows])
+        for row, own in zip(rows, drawn, strict=True):
+            better = np.all(drawn <= own, axis=1) & np.any(drawn < own, axis=1)
+            row["on_front"] = not better.any()
+        return rows
 
     def _met(self, plan: FleetPlan, factor: float) -> bool:
         """Whether the plan meets the goal when everything takes `factor` times as long."""
@@ -123,8 +144,6 @@ class _Planning:
 
     def _row(self, plan: FleetPlan) -> dict[str, Any]:
         """A plan in one line: what it costs, carries and takes."""
-        joules = _joules(plan.simulated)
-        served = int(np.isfinite(plan.simulated.e2e_s).sum())
         return {
             "usd_per_hour": plan.usd_per_hour,
             "watts": plan.watts,
@@ -134,7 +153,8 @@ class _Planning:
             "slo_attainment": plan.attainment,
             "ttft_p99_s": _quantile(plan.simulated.ttft_s, 0.99),
             "tpot_p99_s": _quantile(plan.simulated.tpot_s, 0.99),
-            "joules_per_request": None if joules is None or not served else joules / served,
+            "e2e_mean_s": _mean(plan.simulated.e2e_s),
+            "joules_per_request": plan.joules_per_request,
             "fleet": [
                 {
                     "device": c.deployment.device.name,
@@ -206,10 +226,9 @@ def parse_budget(text: str | None) -> dict[str, float] | None:
     return limits
 
 
-def _joules(result: MixResult) -> float | None:
-    used = [part.usage.joules for part in result.parts if part is not None]
-    known = [x for x in used if x is not None]
-    return sum(known) if len(known) == len(used) else None
+def _mean(seconds: Any) -> float | None:
+    known = seconds[np.isfinite(seconds)]
+    return float(np.mean(known)) if len(known) else None
 
 
 def _quantile(seconds: Any, q: float) -> float | None:
