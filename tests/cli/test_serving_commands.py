@@ -110,6 +110,20 @@ def test_plan_for_a_budget_stays_within_it() -> None:
     assert found["requests_per_second"] > 0
 
 
+def test_plan_may_pay_by_the_token_and_says_from_when_on_not() -> None:
+    on = ("plan", *ON, "--devices", "l4", "--tpot", "60 ms", "--speed", "0.01")
+    ran = bursar(*on, "--market", "on-demand,hosted", "--json")
+    found = ran.document
+    assert found["hosted"]["share"] == pytest.approx(1)
+    assert found["usd_per_hour"] == pytest.approx(found["hosted"]["usd_per_hour"])
+    assert found["crossover_requests_per_second"] > found["requests_per_second"]
+    assert "answers is not known" in " ".join(ran.err.split())
+    assert bursar(*on, "--market", "hosted", "--json").document["probability"] is None
+    spot = bursar(*on, "--market", "spot", "--spot-price", "0.3", "--json").document
+    assert spot["usd_per_hour"] == pytest.approx(0.3 * 0.8048)
+    assert spot["fleet"][0]["market"] == "spot"
+
+
 def test_plan_for_power_and_gpus_prices_what_binds() -> None:
     found = bursar(
         *("plan", *ON, "--devices", "l40s", "--tpot", "60 ms"),
@@ -223,6 +237,9 @@ def test_what_is_refused_leaves_no_folder() -> None:
         (("plan", *ON, "--devices", "rtx-4090"), 2, "no rental price"),
         (("plan", *ON, "--policy", "magic"), 2, "unknown policy 'magic'"),
         (("plan", *ON, "--objective", "beauty"), 2, "unknown objective 'beauty'"),
+        (("plan", *ON, "--market", "flea"), 2, "unknown market 'flea'"),
+        (("plan", *ON, "--market", "spot", "--spot-price", "2"), 2, "spot price = 2"),
+        (("plan", *ON, "--market", "hosted", "--budget", "2 GPUs"), 2, "budget in dollars too"),
         (("plan", *ON, "--attainment", "99"), 2, "--attainment is 99"),
     ],
 )

@@ -8,7 +8,7 @@ from bursar.errors import Infeasible
 from bursar.fleet import Goal
 from bursar.fleet.mix import simulate_mix
 from bursar.fleet.plan import Request, plan_fleet
-from bursar.fleet.search import FleetPlan
+from bursar.fleet.planned import FleetPlan
 from bursar.policies.batching import SarathiServe
 from bursar.workload.traces import Trace
 

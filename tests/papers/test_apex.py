@@ -12,7 +12,8 @@ from bursar.fleet import Goal
 from bursar.fleet.apex import Explored, best_for, explore, measured
 from bursar.fleet.candidates import candidates, deployments
 from bursar.fleet.kinds import kinds
-from bursar.fleet.search import FleetPlan, Search
+from bursar.fleet.planned import FleetPlan
+from bursar.fleet.search import Search
 from bursar.policies.batching import SarathiServe
 from bursar.policies.routing import LeastJobs
 from bursar.simulate import server_of, simulate

@@ -14,6 +14,7 @@ from bursar.cli.spend import RUNS, Runs, say_where
 from bursar.errors import BadInput
 from bursar.fleet import Goal
 from bursar.fleet.apex import OBJECTIVES
+from bursar.fleet.market import MARKETS, Spot
 from bursar.fleet.plan import Request
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
@@ -24,6 +25,7 @@ from bursar.run.planning import USUAL_DEVICES, parse_budget, run_plan
 from bursar.run.simulating import Serving, parse_seconds, run_simulate
 from bursar.units import RESOURCES, format_amount
 
+SPOT = Spot()
 LATENCIES = {
     "ttft_s": "to the first token",
     "tpot_s": "between tokens",
@@ -101,6 +103,11 @@ def plan(
     policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
     budget: Annotated[str | None, typer.Option(help='"20 USD/h", "5 kW", "8 GPUs"')] = None,
     objective: Annotated[str, typer.Option(help=", ".join(OBJECTIVES))] = "cost",
+    market: Annotated[str, typer.Option(help=f"{', '.join(MARKETS)}, joined")] = MARKETS[0],
+    spot_price: Annotated[float, typer.Option(help="share of the rent on demand")] = SPOT.price,
+    interruptions: Annotated[
+        float, typer.Option(help="of a spot instance, an hour")
+    ] = SPOT.interruptions_per_hour,
     speed: Annotated[float, typer.Option(help="plan for so many times the trace's rate")] = 1.0,
     runs: Runs = RUNS,
     as_json: AsJson = False,
@@ -114,6 +121,8 @@ def plan(
         Goal(parse_seconds(ttft, "--ttft"), parse_seconds(tpot, "--tpot")),
         attainment,
         tuple(split(dtypes)),
+        tuple(split(market)),
+        Spot(spot_price, interruptions),
     )
     limits = parse_budget(budget)
     folder = fresh_dir(runs, f"plan-{trace.stem}-{request.model.name}")
@@ -153,7 +162,7 @@ def plan(
 
 def _line(row: FleetRow) -> list[str]:
     return [
-        fleet_words(row.fleet),
+        fleet_words(row.fleet, row.hosted),
         f"{row.usd_per_hour:.2f}",
         f"{row.requests_per_second:.2f}",
         f"{row.slo_attainment:.1%}",
@@ -165,7 +174,7 @@ def _line(row: FleetRow) -> list[str]:
 def _costs(row: FleetRow) -> list[str]:
     joules = row.joules_per_request
     return [
-        fleet_words(row.fleet),
+        fleet_words(row.fleet, row.hosted),
         f"{row.usd_per_1k_requests:.3g}",
         _seconds(row.e2e_mean_s),
         "-" if joules is None else f"{joules:.3g}",
@@ -181,12 +190,18 @@ def _certificate(record: PlanRecord) -> str:
         says = [f"Within {record.gap:.2%} of {best} mix of the types it was chosen from, so full."]
     for name, price in (record.prices or {}).items():
         says.append(f"One more {ONE_MORE[name]} would carry {price:.3g} requests a second.")
-    says.append(
-        f"Chance that the goal is met, by the error of predictions: {record.probability:.0%}."
-    )
+    if record.probability is not None:
+        says.append(
+            f"Chance that the goal is met, by the error of predictions: {record.probability:.0%}."
+        )
+    if record.hosted is not None:
+        says.append(f"In what time {record.hosted.name} answers is not known.")
+    if record.crossover_requests_per_second is not None:
+        rate = record.crossover_requests_per_second
+        says.append(f"From {rate:.3g} requests a second on instances are cheaper than hosting.")
     worth = record.worth_measuring
-    first = max(worth, key=lambda name: worth[name])
-    if worth[first] >= 0.005:
+    first = max(worth, key=lambda name: worth[name], default="")
+    if worth.get(first, 0.0) >= 0.005:
         says.append(f"Measuring {first} would save {worth[first]:.2f} USD/h on average.")
     says += [f"Not possible on {why}." for why in record.binding]
     return " ".join(says)

@@ -28,7 +28,8 @@ from bursar.errors import Infeasible
 from bursar.fleet.candidates import Candidate, loads
 from bursar.fleet.capacity import Goal, capacity
 from bursar.fleet.kinds import Kinds
-from bursar.fleet.search import MOST_CONFIRMED, FleetPlan, Search
+from bursar.fleet.planned import FleetPlan
+from bursar.fleet.search import MOST_CONFIRMED, Search
 from bursar.fleet.stretch import typical
 
 OBJECTIVES = ("cost", "latency", "energy")
@@ -79,6 +80,8 @@ def explore(
     offers: Sequence[Candidate], search: Search, limits: Mapping[str, float] | None = None
 ) -> Explored:
     """Simulate `REPLICAS` of each offer within `limits` that no bound excludes, cheapest first."""
+    if not offers:
+        return Explored((), np.empty((0, len(OBJECTIVES))), (), 0)
     rows = typical(search.trace, LOOKED)
     points = sorted(_points(offers, search.found, limits or {}), key=lambda p: p.bound[0])
     plans: list[FleetPlan] = []

@@ -23,6 +23,7 @@ class Candidate:
     deployment: Deployment
     usd_per_hour: float
     capacity: Capacity
+    market: str = "on-demand"
 
     @property
     def watts(self) -> float | None:
@@ -37,10 +38,16 @@ class Candidate:
         return {DOLLARS: self.usd_per_hour, "gpus": float(self.deployment.devices)} | watts
 
     @property
+    def kind(self) -> tuple[str, str]:
+        """Market and device."""
+        return self.market, self.deployment.device.name
+
+    @property
     def name(self) -> str:
         """Tells it from all other candidates for the same model."""
         p = self.deployment
-        return f"{p.device.name} tp{p.tp} pp{p.pp} dp{p.dp} {p.dtype} {p.kv_dtype}"
+        spot = "" if self.market == "on-demand" else f"{self.market} "
+        return f"{spot}{p.device.name} tp{p.tp} pp{p.pp} dp{p.dp} {p.dtype} {p.kv_dtype}"
 
 
 def deployments(

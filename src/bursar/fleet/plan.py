@@ -7,22 +7,26 @@ what a request takes alone, with a margin; the better of both counts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bursar.allocate.demand import DOLLARS
 from bursar.catalog import Device, ModelSpec
-from bursar.errors import Infeasible
+from bursar.errors import BadInput, Infeasible
 from bursar.fleet.apex import OBJECTIVES, best_for, explore
 from bursar.fleet.candidates import Candidate, candidates, deployments, undominated
 from bursar.fleet.capacity import Goal, capacity
 from bursar.fleet.kinds import Kinds, kinds
-from bursar.fleet.search import FleetPlan, Search
+from bursar.fleet.market import Spot, hosted_for
+from bursar.fleet.planned import FleetPlan
+from bursar.fleet.search import Search
 from bursar.fleet.stretch import typical
 from bursar.policies.batching import BatchPolicy
 from bursar.workload.traces import Trace
 
+HOSTED = "hosted"
+"""The name of a hosted API among the devices."""
 SEARCHED = 4000
 """Requests that searches look at, in a row, at a typical rate."""
 MARGINS = (1.0, 0.5)
@@ -38,6 +42,8 @@ class Request:
     goal: Goal
     attainment: float = 0.99
     dtypes: tuple[str, ...] = ("bf16", "fp8")
+    markets: tuple[str, ...] = ("on-demand",)
+    spot: Spot = field(default_factory=Spot)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +57,7 @@ class FleetPlans:
     """Why there is none, for the other devices."""
     front: tuple[FleetPlan, ...] = ()
     """The fleets of one kind of instance that are best in cost, latency and energy together, each
-    on a stretch of the trace; none for a budget without objective."""
+    on a stretch of the trace; none unless asked for, nor for a budget without objective."""
 
 
 def plan_fleet(
@@ -61,6 +67,7 @@ def plan_fleet(
     *,
     limits: Mapping[str, float] | None = None,
     objective: str = "cost",
+    with_front: bool = False,
     on_progress: Callable[[float, str], None] = lambda share, says: None,
 ) -> FleetPlans:
     """The cheapest fleet that carries the trace within the goal.
@@ -74,38 +81,50 @@ def plan_fleet(
     if objective != "cost":
         return _one_kind(request, trace, policy, limits, objective, on_progress)
     found = kinds(trace)
-    search = Search(trace, found, request.goal, request.attainment, policy, limits)
+    hosted = hosted_for(request.model, found) if "hosted" in request.markets else None
+    if hosted is not None and limits and DOLLARS not in limits:
+        raise BadInput("a hosted API takes no power and no GPUs: give a budget in dollars too")
+    search = Search(trace, found, request.goal, request.attainment, policy, limits, request.spot)
+    resources = tuple(limits or (DOLLARS,))
     rows = typical(trace, SEARCHED)
     alone: dict[str, FleetPlan] = {}
     binding: dict[str, str] = {}
     offers: list[Candidate] = []
     fills: dict[str, float] = {}
-    for i, one in enumerate(request.devices):
-        on_progress(i / (len(request.devices) + 1), one.name)
+    own = [(one, m) for one in request.devices for m in request.markets if m != "hosted"]
+    for i, (one, market) in enumerate(own):
+        name = one.name if market == "on-demand" else f"{market} {one.name}"
+        on_progress(i / (len(own) + 1), name)
         for margin in MARGINS:
             try:
-                mine = _offers(request, one, found, margin, tuple(limits or (DOLLARS,)))
+                mine = _offers(request, one, market, found, margin, resources)
                 tried = search.confirmed(mine, search.best(mine, {}, rows))
             except Infeasible as error:
-                binding.setdefault(one.name, str(error))
+                binding.setdefault(name, str(error))
                 continue
-            if one.name not in alone or search.cost(tried) < search.cost(alone[one.name]):
-                alone[one.name] = tried
+            if name not in alone or search.cost(tried) < search.cost(alone[name]):
+                alone[name] = tried
                 fills |= tried.fills
-                offers = [c for c in offers if c.deployment.device.name != one.name] + mine
+                offers = [c for c in offers if c.kind != mine[0].kind] + mine
     binding = {name: why for name, why in binding.items() if name not in alone}
+    together = replace(search, hosted=hosted)
+    if hosted is not None:
+        try:
+            alone[HOSTED] = together.all_hosted()
+        except Infeasible as error:
+            binding[HOSTED] = str(error)
     if not alone:
         raise Infeasible(" ".join(f"{name}: {why}." for name, why in binding.items()))
     best = min(alone.values(), key=search.cost)
-    on_progress(len(request.devices) / (len(request.devices) + 1), "all together")
-    if len(alone) > 1:
-        front = undominated(offers, tuple(limits or (DOLLARS,)))
+    on_progress(len(own) / (len(own) + 1), "all together")
+    if offers and len(alone) > 1:
+        front = [c for m in request.markets for c in undominated(_of(m, offers), resources)]
         try:
-            mixed = search.confirmed(front, search.best(front, fills, rows))
+            mixed = together.confirmed(front, together.best(front, fills, rows))
             best = min(best, mixed, key=search.cost)
         except Infeasible:  # then the best single device stands
             pass
-    seen = [] if limits else explore(_every(request, found, {}), search).front()
+    seen = [] if limits or not with_front else explore(_every(request, found, {}), search).front()
     return FleetPlans(best, alone, binding, tuple(seen))
 
 
@@ -138,14 +157,25 @@ def _every(request: Request, found: Kinds, binding: dict[str, str]) -> list[Cand
     offers: list[Candidate] = []
     for one in request.devices:
         try:
-            offers += _offers(request, one, found, 1.0, ())
+            for market in request.markets:
+                if market != "hosted":
+                    offers += _offers(request, one, market, found, 1.0, ())
         except Infeasible as error:
             binding.setdefault(one.name, str(error))
     return offers
 
 
+def _of(market: str, offers: Sequence[Candidate]) -> list[Candidate]:
+    return [c for c in offers if c.market == market]
+
+
 def _offers(
-    request: Request, device: Device, found: Kinds, margin: float, resources: Sequence[str]
+    request: Request,
+    device: Device,
+    market: str,
+    found: Kinds,
+    margin: float,
+    resources: Sequence[str],
 ) -> list[Candidate]:
     """Instances of a device for all kinds. Raises `Infeasible` when one kind is carried by none."""
     # within a node: the simulator runs one batch at a time, no pipelines
@@ -158,6 +188,8 @@ def _offers(
         may_miss=(1 - request.attainment) / 2,
         resources=resources,
     )
+    if market == "spot":
+        offers = [request.spot.offer(c) for c in offers]
     if not offers and "watts" in resources and device.idle_watts is None:
         raise Infeasible("its power is not in the catalogue: leave out the limit on it")
     _require_served(request, device, found, offers)

@@ -7,19 +7,20 @@ the goal is the answer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bursar.allocate.demand import DOLLARS, Demand
 from bursar.allocate.fleet import Fleet, cheapest_fleet, largest_fleet
-from bursar.cost import Deployment
 from bursar.errors import Infeasible
 from bursar.fleet.candidates import Candidate, loads
 from bursar.fleet.capacity import Goal
 from bursar.fleet.kinds import Kinds
-from bursar.fleet.mix import MixResult, divided, simulate_mix
+from bursar.fleet.market import Hosted, Spot
+from bursar.fleet.mix import divided, simulate_mix
+from bursar.fleet.planned import MOST_SEARCHED, FleetPlan
 from bursar.fleet.stretch import Rows, lasting
 from bursar.policies.batching import BatchPolicy
 from bursar.workload.traces import Trace
@@ -31,79 +32,10 @@ FIRST_FILL, MOST_FILL = 0.7, 4.0
 ROUNDS = 10
 LONG = 10.0
 """Traffic is simulated for at least so many times what a request takes."""
-MOST_SEARCHED, MOST_CONFIRMED = 4_000, 20_000
+MOST_CONFIRMED = 20_000
 """Requests; of a fleet that serves more meanwhile, a part is simulated with its part of them."""
 _STEP = 1.4
 """By this factor fills move, and once a plan has missed the goal by its roots: 1 / 2, 1 / 3, ..."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FleetPlan:
-    """A fleet, what the allocator promised, and what the simulator found."""
-
-    fleet: Fleet
-    """Its gap and price hold among the candidates of the search, filled as in `fill`."""
-    instances: tuple[Candidate, ...]
-    """Those rented, in the order of `counts`."""
-    counts: tuple[int, ...]
-    looked: tuple[int, ...]
-    """How many of `counts` were simulated, each with its share of the traffic."""
-    fill: tuple[float, ...]
-    """Per instance, the share of its predicted capacity that is used."""
-    trace: Trace
-    """What was simulated: for a budget, the trace at the speed that the fleet carries, repeated
-    where it would be over soon; its part of it where only a part of the fleet was simulated."""
-    place: NDArray[np.int64]
-    """(requests,) which of `instances` serves each."""
-    simulated: MixResult
-    attainment: float
-    requests_per_second: float
-
-    @property
-    def joules_per_request(self) -> float | None:
-        """Of all devices, as simulated, by requests served; None where power is not known."""
-        used = [part.usage.joules for part in self.simulated.parts if part is not None]
-        known, served = [x for x in used if x is not None], np.isfinite(self.simulated.e2e_s).sum()
-        return sum(known) / int(served) if len(known) == len(used) and served else None
-
-    @property
-    def watts(self) -> float | None:
-        """What all devices draw on average, as simulated; None where power is not known."""
-        total = 0.0
-        for part, count, looked in zip(self.simulated.parts, self.counts, self.looked, strict=True):
-            if part is not None and part.usage.seconds:
-                if part.usage.joules is None:
-                    return None
-                total += part.usage.joules / part.usage.seconds * count / looked
-        return total
-
-    @property
-    def gpus(self) -> int:
-        """In all instances."""
-        each = [c.deployment.devices for c in self.instances]
-        return int(np.dot(each, self.counts))
-
-    @property
-    def usd_per_hour(self) -> float:
-        """Rent of all of it."""
-        return self.fleet.usd_per_hour
-
-    @property
-    def fills(self) -> dict[str, float]:
-        """`fill` by the names of the candidates."""
-        return {c.name: x for c, x in zip(self.instances, self.fill, strict=True)}
-
-    @property
-    def prices(self) -> dict[str, float]:
-        """What one more unit of each resource that binds buys: requests a second in the goal."""
-        once = self.requests_per_second / self.fleet.traffic
-        return {name: once * per for name, per in self.fleet.traffic_per.items()}
-
-    def again(self, places: Sequence[Deployment], policy: BatchPolicy) -> MixResult:
-        """The first `MOST_SEARCHED` requests on the same numbers of other deployments."""
-        rows = np.arange(min(len(self.trace), MOST_SEARCHED))
-        trace, place = self.trace.take(rows), self.place[rows]
-        return simulate_mix(trace, place, places, self.looked, policy)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +48,8 @@ class Search:
     attainment: float
     policy: BatchPolicy
     limits: Mapping[str, float] | None
+    spot: Spot = field(default_factory=Spot)
+    hosted: Hosted | None = None
     seed: int = 0
 
     def best(self, offers: Sequence[Candidate], start: Fills, rows: Rows) -> FleetPlan:
@@ -162,6 +96,10 @@ class Search:
             "asked: relax the goal, or ask for less"
         )
 
+    def all_hosted(self) -> FleetPlan:
+        """Everything at the hosted API. Raises `Infeasible` where it takes no prompts so long."""
+        return self._at([], np.empty(0), np.arange(1), MOST_SEARCHED)
+
     def alone(self, offer: Candidate, replicas: int, rows: Rows) -> FleetPlan:
         """So many replicas of one candidate that carry everything, simulated."""
         rent = replicas * offer.usd_per_hour
@@ -182,7 +120,17 @@ class Search:
         rate = self.found.requests_per_second
         limited = [name for name in self.limits or {} if name != DOLLARS]
         uses = {name: [c.uses[name] for c in offers] for name in limited}
-        demand = Demand(loads(offers, rate) / fill, [c.usd_per_hour for c in offers], uses=uses)
+        rents = [c.usd_per_hour for c in offers]
+        load = loads(offers, rate) / fill if offers else np.empty((len(rate), 0))
+        carried = {}
+        if self.hosted is not None:  # a last type: no instances, paid by what it carries
+            by_use = self.hosted.usd_per_hour(self.found)
+            taken = np.isfinite(by_use)
+            paid = np.column_stack([np.zeros_like(load), np.where(taken, by_use, 1.0)])
+            load = np.column_stack([load, np.where(taken, 0.0, np.inf)])
+            rents, uses = [*rents, 0.0], {name: [*use, 0.0] for name, use in uses.items()}
+            carried = {DOLLARS: paid}
+        demand = Demand(load, rents, uses=uses, carried=carried)
         if self.limits is None:
             fleet = cheapest_fleet(demand, target_gap=1e-3, time_limit_s=10)
         else:
@@ -200,8 +148,9 @@ class Search:
         most: int,
     ) -> FleetPlan:
         """What a fleet of the `chosen` does with `rows` of the trace, at most `most`."""
-        rented = np.flatnonzero(fleet.instances)
+        rented, rate = np.flatnonzero(fleet.instances), float(self.found.requests_per_second.sum())
         shares = fleet.shares[:, rented]
+        away = np.zeros(len(shares)) if self.hosted is None else 1 - shares.sum(axis=1)
         counts = tuple(int(n) for n in fleet.instances[rented])
         rng = np.random.default_rng(self.seed)
         trace, rows = lasting(
@@ -211,10 +160,13 @@ class Search:
             LONG * _mean_seconds(chosen, shares, self.found),
             rng,
         )
-        place = divided(self.found.of[rows], shares / shares.sum(axis=1, keepdims=True))
-        looked = np.ceil(np.array(counts) * min(1.0, most / len(trace))).astype(int)
-        if (looked < counts).any():
-            kept = rng.random(len(trace)) < (looked / counts)[place]
+        parts = np.column_stack([shares, np.where(away > 1e-6, away, 0.0)])
+        place = divided(self.found.of[rows], parts / parts.sum(axis=1, keepdims=True))
+        there = np.array([self._working(c, n) for c, n in zip(chosen, counts, strict=True)], int)
+        looked = np.ceil(np.maximum(there, 1) * min(1.0, most / len(trace))).astype(int)
+        seen = np.append(looked / np.maximum(there, 1), 0.0)[place]
+        if (seen < 1).any():
+            kept = rng.random(len(trace)) < seen
             trace, place = trace.take(kept), place[kept]
         places = [c.deployment for c in chosen]
         result = simulate_mix(trace, place, places, looked.tolist(), self.policy)
@@ -227,9 +179,16 @@ class Search:
             trace,
             place,
             result,
-            result.attainment(self.goal),
-            float(self.found.requests_per_second.sum()) * fleet.traffic,
+            result.attainment(self.goal) if len(trace) and there.all() else float(not chosen),
+            rate * fleet.traffic,
+            fleet.usd_per_hour - float(np.dot([c.usd_per_hour for c in chosen], counts)),
+            min(1.0, float(away.clip(0) @ self.found.requests_per_second) / rate),
+            "" if self.hosted is None else self.hosted.price.name,
         )
+
+    def _working(self, one: Candidate, count: int) -> int:
+        """How many of so many are there for the share of requests that is to meet the goal."""
+        return self.spot.working(count, self.attainment) if one.market == "spot" else count
 
     def _adjust(
         self, offers: Sequence[Candidate], fill: NDArray[np.float64], tried: FleetPlan, step: float
@@ -239,12 +198,16 @@ class Search:
             if part is not None:
                 met = part.attainment(ttft_s=self.goal.ttft_s, tpot_s=self.goal.tpot_s)
                 index = offers.index(offer)
+                if not self._working(offer, int(tried.counts[tried.instances.index(offer)])):
+                    met = 0.0
                 fill[index] *= step if met >= self.attainment else 1 / step
                 fill[index] = min(fill[index], MOST_FILL)
 
 
 def _mean_seconds(chosen: Sequence[Candidate], shares: NDArray[np.float64], found: Kinds) -> float:
     """What a request takes on average on full instances, by Little's law; `shares` of kinds."""
+    if not chosen:
+        return 0.0
     batch, rate = (
         np.stack([getattr(c.capacity, name) for c in chosen], axis=1)
         for name in ("batch", "requests_per_second")

@@ -28,7 +28,7 @@ def plan_body(record: PlanRecord) -> str:
     """What stands between the page's head and its end."""
     return "\n".join(
         (
-            f"<h1>{escape(f'{record.model}: {fleet_words(record.fleet)}')}</h1>",
+            f"<h1>{escape(f'{record.model}: {fleet_words(record.fleet, record.hosted)}')}</h1>",
             f'<p class="soft">{escape(_asked(record))}</p>',
             f"<p><code>{escape(record.command)}</code></p>",
             _headline(record),
@@ -132,7 +132,7 @@ def _front(record: PlanRecord) -> str:
 
 def _figures(row: FleetRow) -> tuple[str, ...]:
     return (
-        fleet_words(row.fleet),
+        fleet_words(row.fleet, row.hosted),
         dollars(row.usd_per_hour),
         count(row.requests_per_second),
         dollars(row.usd_per_1k_requests),

@@ -111,7 +111,7 @@ def fleets_chart(record: PlanRecord, measure: Measure, title: str) -> tuple[str,
 
 
 def _tip(row: FleetRow) -> str:
-    says = f"{fleet_words(row.fleet)}: {dollars(row.usd_per_hour)} USD/h"
+    says = f"{fleet_words(row.fleet, row.hosted)}: {dollars(row.usd_per_hour)} USD/h"
     if row.ttft_p99_s is not None:
         says += f", {duration(row.ttft_p99_s)} to the first token"
     if row.joules_per_request is not None:

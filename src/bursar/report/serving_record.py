@@ -112,6 +112,15 @@ class Instances(Part):
     dp: int
     dtype: str
     policy: str
+    market: str = "on-demand"
+
+
+class HostedRecord(Part):
+    """A hosted API of the model that carries a share of the requests, in a time not known."""
+
+    name: str
+    share: Share
+    usd_per_hour: Amount
 
 
 class FleetRow(Part):
@@ -131,6 +140,7 @@ class FleetRow(Part):
     """Mean time to the last token; None in records before this was kept."""
     joules_per_request: Amount | None
     fleet: tuple[Instances, ...]
+    hosted: HostedRecord | None = None
 
 
 class AloneRow(FleetRow):
@@ -185,8 +195,8 @@ class PlanRecord(Run, FleetRow):
     """Requests a second that one more dollar an hour would carry; None where that is no limit."""
     prices: dict[str, float] | None = None
     """The same for one more unit of each resource that is paid or limited; 0 where it is ample."""
-    probability: Share
-    """That the goal is met, given how far predictions err."""
+    probability: Share | None
+    """That the goal is met, given how far predictions err; None without own instances."""
     predicted: Predicted
     simulated: Simulated
     frontier: tuple[AloneRow, ...]
@@ -194,6 +204,9 @@ class PlanRecord(Run, FleetRow):
     together."""
     objective: str = "cost"
     """What was to be small; "latency" and "energy" are searched among fleets of one kind."""
+    crossover_requests_per_second: Amount | None = None
+    """From which rate on instances are cheaper than the hosted API; None without one, or where
+    they never are."""
     worth_measuring: dict[str, float]
     """Device -> dollars an hour that knowing its true speed would save, on average."""
     binding: tuple[str, ...]

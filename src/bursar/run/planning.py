@@ -16,8 +16,9 @@ from bursar.errors import BadInput
 from bursar.fleet.apex import OBJECTIVES
 from bursar.fleet.commands import kubernetes, manifests, sglang_serve, vllm_serve
 from bursar.fleet.confidence import chance, log_spread, slower, worth_measuring
-from bursar.fleet.plan import FleetPlans, Request, plan_fleet
-from bursar.fleet.search import FleetPlan
+from bursar.fleet.market import MARKETS, Spot, crossover
+from bursar.fleet.plan import HOSTED, FleetPlans, Request, plan_fleet
+from bursar.fleet.planned import FleetPlan
 from bursar.policies.batching import BATCHING
 from bursar.report.serving_record import GoalRecord, PlanRecord
 from bursar.run.folder import new_folder, write
@@ -51,6 +52,8 @@ def run_plan(
     """
     started, goal = datetime.now(UTC), request.goal
     require_known("policy", policy, BATCHING)
+    for market in request.markets:
+        require_known("market", market, MARKETS)
     require_known("objective", objective, OBJECTIVES)
     with new_folder(out):
         trace = read_trace(path).sped_up(speed)
@@ -73,6 +76,8 @@ def run_plan(
                 "devices": ", ".join(one.name for one in request.devices),
                 "dtypes": ", ".join(request.dtypes),
                 "policy": policy,
+                "markets": ", ".join(request.markets),
+                **{f"spot {name}": getattr(request.spot, name) for name in Spot.__slots__},
             },
             **planning.run(on_progress),
         )
@@ -99,17 +104,22 @@ class _Planning:
             policy,
             limits=self.limits,
             objective=self.objective,
+            with_front=True,
             on_progress=lambda share, says: on_progress(0.9 * share, says),
         )
         on_progress(0.9, "chance")
         best, alone = plans.best, plans.alone
-        spread = log_spread(best.instances[0].deployment)
+        own = [c.deployment for p in (best, *alone.values()) for c in p.instances]
+        spread = log_spread(own[0]) if own else 0.0
         record = {
             "feasible": True,
             **self._record(best),
-            "probability": chance(lambda factor: self._met(best, factor), spread),
+            "probability": chance(lambda factor: self._met(best, factor), spread)
+            if best.instances
+            else None,
             "frontier": self._frontier(plans),
-            "worth_measuring": worth_measuring(self._costs(alone), spread),
+            "crossover_requests_per_second": _crossover(alone),
+            "worth_measuring": worth_measuring(self._costs(alone), spread) if own else {},
             "binding": [f"{name}: {why}" for name, why in plans.binding.items()],
         }
         on_progress(1.0, "")
@@ -140,7 +150,8 @@ class _Planning:
     def _costs(self, alone: dict[str, FleetPlan]) -> dict[str, float]:
         """Dollars an hour for the same traffic on each device alone."""
         rate = float(np.mean([p.requests_per_second for p in alone.values()])) if alone else 0.0
-        return {n: p.usd_per_hour * rate / p.requests_per_second for n, p in alone.items()}
+        own = {n: p for n, p in alone.items() if p.instances}
+        return {n: p.usd_per_hour * rate / p.requests_per_second for n, p in own.items()}
 
     def _row(self, plan: FleetPlan) -> dict[str, Any]:
         """A plan in one line: what it costs, carries and takes."""
@@ -166,9 +177,17 @@ class _Planning:
                     "dp": c.deployment.dp,
                     "dtype": c.deployment.dtype,
                     "policy": self.policy,
+                    "market": c.market,
                 }
                 for c, n in zip(plan.instances, plan.counts, strict=True)
             ],
+            "hosted": {
+                "name": plan.hosted_name,
+                "share": plan.hosted_share,
+                "usd_per_hour": plan.hosted_usd_per_hour,
+            }
+            if plan.hosted_share > 0
+            else None,
         }
 
     def _record(self, plan: FleetPlan) -> dict[str, Any]:
@@ -224,6 +243,18 @@ def parse_budget(text: str | None) -> dict[str, float] | None:
             raise BadInput(f"{UNITS[name]} are limited twice in {text!r}: name them once")
         limits[name] = float(match[1]) * factor
     return limits
+
+
+def _crossover(alone: dict[str, FleetPlan]) -> float | None:
+    """From which rate on the instances of one kind are cheaper than the hosted API, if offered."""
+    if HOSTED not in alone:
+        return None
+    hosted = alone[HOSTED]
+    own = [(p, p.requests_per_second / sum(p.counts)) for p in alone.values() if p.instances]
+    return crossover(
+        ((p.usd_per_hour / sum(p.counts), most) for p, most in own),
+        hosted.usd_per_hour / 3600 / hosted.requests_per_second,
+    )
 
 
 def _mean(seconds: Any) -> float | None:
