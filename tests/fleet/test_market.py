@@ -15,7 +15,7 @@ from bursar.workload.traces import Trace
 MODEL = model("llama-3.1-8b")
 
 
-def trace_of(rate: float, n: int = 300) -> Trace:
+def trace_of(rate: float, n: int = 200) -> Trace:
     rng = np.random.default_rng(2)
     lengths = np.exp(rng.normal((6.0, 5.0), (0.9, 0.7), (n, 2))).astype(int) + 1
     return Trace(np.cumsum(rng.exponential(1 / rate, n)), lengths[:, 0], lengths[:, 1])
@@ -27,11 +27,11 @@ def plans(rate: float, *markets: str, spot: Spot | None = None) -> FleetPlans:
 
 
 def test_little_traffic_is_hosted_much_is_not_and_both_never_cost_more() -> None:
-    tiny, some, large = (plans(rate, "on-demand", "hosted") for rate in (0.05, 15.0, 60.0))
+    tiny, large = (plans(rate, "on-demand", "hosted") for rate in (0.05, 40.0))
     assert tiny.best.hosted_share == pytest.approx(1)
     assert not tiny.best.instances
     assert large.best.hosted_share < 0.2
-    for found in (tiny, some, large):
+    for found in (tiny, large):
         cheapest = min(plan.usd_per_hour for plan in found.alone.values())
         assert found.best.usd_per_hour <= cheapest + 1e-9
         assert set(found.alone) == {"l40s", HOSTED}
@@ -56,12 +56,12 @@ def test_what_is_hosted_is_paid_by_the_token_and_not_simulated() -> None:
 
 
 def test_spot_instances_are_cheaper_and_more_of_them_are_rented_when_they_fail_often() -> None:
-    dear, calm = plans(60.0, "on-demand").best, plans(60.0, "spot").best
+    dear, calm = plans(40.0, "on-demand").best, plans(40.0, "spot").best
     assert calm.usd_per_hour < 0.7 * dear.usd_per_hour
-    wild = plans(60.0, "spot", spot=Spot(interruptions_per_hour=1.0)).best
+    wild = plans(40.0, "spot", spot=Spot(interruptions_per_hour=1.0)).best
     assert sum(wild.counts) > sum(dear.counts)
     assert wild.attainment >= 0.99
-    both = plans(60.0, "on-demand", "spot", spot=Spot(0.9, 3.0)).best
+    both = plans(40.0, "on-demand", "spot", spot=Spot(0.9, 3.0)).best
     assert {c.market for c in both.instances} == {"on-demand"}
 
 
@@ -69,9 +69,8 @@ def test_instances_that_are_there() -> None:
     spot = Spot(interruptions_per_hour=1.0, recovery_s=3600.0)
     assert spot.availability == pytest.approx(0.5)
     there = np.random.default_rng(0).binomial(20, 0.5, 100_000)
-    assert (
-        np.mean(there >= spot.working(20, 0.99)) >= 0.99 > np.mean(there > spot.working(20, 0.99))
-    )
+    least = spot.working(20, 0.99)
+    assert np.mean(there >= least) >= 0.99 > np.mean(there > least)
     assert Spot(interruptions_per_hour=0.0).working(3, 0.999) == 3
 
 

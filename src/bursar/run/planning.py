@@ -14,8 +14,10 @@ import numpy as np
 from bursar.allocate.demand import DOLLARS, UNITS
 from bursar.errors import BadInput
 from bursar.fleet.apex import OBJECTIVES
+from bursar.fleet.candidates import loads
 from bursar.fleet.commands import kubernetes, manifests, sglang_serve, vllm_serve
 from bursar.fleet.confidence import chance, log_spread, slower, worth_measuring
+from bursar.fleet.kinds import kinds
 from bursar.fleet.market import MARKETS, Spot, crossover
 from bursar.fleet.plan import HOSTED, FleetPlans, Request, plan_fleet
 from bursar.fleet.planned import FleetPlan
@@ -118,7 +120,7 @@ class _Planning:
             if best.instances
             else None,
             "frontier": self._frontier(plans),
-            "crossover_requests_per_second": _crossover(alone),
+            "crossover_requests_per_second": self._crossover(alone),
             "worth_measuring": worth_measuring(self._costs(alone), spread) if own else {},
             "binding": [f"{name}: {why}" for name, why in plans.binding.items()],
         }
@@ -152,6 +154,18 @@ class _Planning:
         rate = float(np.mean([p.requests_per_second for p in alone.values()])) if alone else 0.0
         own = {n: p for n, p in alone.items() if p.instances}
         return {n: p.usd_per_hour * rate / p.requests_per_second for n, p in own.items()}
+
+    def _crossover(self, alone: dict[str, FleetPlan]) -> float | None:
+        """From which rate on an instance is cheaper than the hosted API, if that is offered."""
+        if HOSTED not in alone:
+            return None
+        rates = kinds(self.trace).requests_per_second
+        own = {c.name: c for plan in alone.values() for c in plan.instances}
+        full = {name: rates.sum() / loads([c], rates).sum() for name, c in own.items()}
+        return crossover(
+            ((c.usd_per_hour, full[name]) for name, c in own.items()),
+            alone[HOSTED].usd_per_hour / 3600 / alone[HOSTED].requests_per_second,
+        )
 
     def _row(self, plan: FleetPlan) -> dict[str, Any]:
         """A plan in one line: what it costs, carries and takes."""
@@ -243,18 +257,6 @@ def parse_budget(text: str | None) -> dict[str, float] | None:
             raise BadInput(f"{UNITS[name]} are limited twice in {text!r}: name them once")
         limits[name] = float(match[1]) * factor
     return limits
-
-
-def _crossover(alone: dict[str, FleetPlan]) -> float | None:
-    """From which rate on the instances of one kind are cheaper than the hosted API, if offered."""
-    if HOSTED not in alone:
-        return None
-    hosted = alone[HOSTED]
-    own = [(p, p.requests_per_second / sum(p.counts)) for p in alone.values() if p.instances]
-    return crossover(
-        ((p.usd_per_hour / sum(p.counts), most) for p, most in own),
-        hosted.usd_per_hour / 3600 / hosted.requests_per_second,
-    )
 
 
 def _mean(seconds: Any) -> float | None:
