@@ -237,6 +237,13 @@ def test_what_is_refused_leaves_no_folder() -> None:
         (("plan", *ON, "--devices", "rtx-4090"), 2, "no rental price"),
         (("plan", *ON, "--policy", "magic"), 2, "unknown policy 'magic'"),
         (("plan", *ON, "--objective", "beauty"), 2, "unknown objective 'beauty'"),
+        (("plan", *ON, "--objective", "energy", "--market", "hosted"), 1, "no known latency"),
+        (
+            ("plan", *ON, "--devices", "l4", "--tpot", "0.01 ms", "--objective", "latency"),
+            1,
+            "alone on the fastest",
+        ),
+        (("plan", *ON, "--objective", "energy", "--budget", "1 W"), 1, "the goal and the budget"),
         (("plan", *ON, "--market", "flea"), 2, "unknown market 'flea'"),
         (("plan", *ON, "--market", "spot", "--spot-price", "2"), 2, "spot price = 2"),
         (("plan", *ON, "--market", "hosted", "--budget", "2 GPUs"), 2, "budget in dollars too"),

@@ -137,10 +137,14 @@ def _one_kind(
     on_progress: Callable[[float, str], None],
 ) -> FleetPlans:
     found = kinds(trace)
-    search = Search(trace, found, request.goal, request.attainment, policy, limits)
+    search = Search(trace, found, request.goal, request.attainment, policy, limits, request.spot)
     on_progress(0.1, "every plan")
     binding: dict[str, str] = {}
-    explored = explore(_every(request, found, binding), search, limits)
+    offers = _every(request, found, binding)
+    if not offers:
+        why = " ".join(f"{name}: {why}." for name, why in binding.items())
+        raise Infeasible(why or "a hosted API has no known latency and energy: offer instances")
+    explored = explore(offers, search, limits)
     on_progress(0.8, "the whole trace")
     best = best_for(objective, explored, search)
     best = replace(best, fleet=replace(best.fleet, gap=explored.gap(best, objective)))
