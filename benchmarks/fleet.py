@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.progress import track
 from scipy import optimize, sparse
 
-from bursar.allocate.fleet import Demand, cheapest_fleet
+from bursar.allocate.demand import Demand
+from bursar.allocate.fleet import cheapest_fleet
 from bursar.catalog import device, model
 from bursar.fleet import Goal
 from bursar.fleet.plan import Request, plan_fleet

@@ -5,7 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bursar.allocate.fleet import Demand, cheapest_fleet, largest_fleet
+from bursar.allocate.demand import Demand
+from bursar.allocate.fleet import cheapest_fleet, largest_fleet
 from bursar.errors import BadInput, Infeasible
 
 
@@ -69,3 +70,32 @@ def test_impossible_values_are_refused(make, match: str) -> None:
 def test_a_kind_that_no_type_can_carry_is_named() -> None:
     with pytest.raises(Infeasible, match="kind 1"):
         Demand([[1.0, 1.0], [np.inf, np.inf]], [1.0, 2.0])
+
+
+def test_several_limits_the_tightest_binds() -> None:
+    demand = Demand([[1.0, 0.25]], [1.0, 6.0], uses={"gpus": [1.0, 1.0]})
+    many = largest_fleet(demand, {"usd_per_hour": 60.0, "gpus": 100.0})
+    assert many.traffic == pytest.approx(60.0)
+    assert many.traffic_per == pytest.approx({"usd_per_hour": 1.0, "gpus": 0.0})
+    few = largest_fleet(demand, {"usd_per_hour": 600.0, "gpus": 10.0})
+    assert few.traffic == pytest.approx(40.0)
+    assert few.price is None
+    assert few.traffic_per == pytest.approx({"usd_per_hour": 0.0, "gpus": 4.0})
+
+
+def test_any_resource_may_be_the_cost() -> None:
+    demand = Demand([[1.0, 0.25]], [1.0, 6.0], uses={"gpus": [1.0, 1.0]})
+    assert cheapest_fleet(demand).instances.tolist() == [1, 0]
+    four = Demand([[4.0, 1.0]], [1.0, 6.0], uses={"gpus": [1.0, 1.0]})
+    assert cheapest_fleet(four, cost="gpus").instances.tolist() == [0, 1]
+
+
+def test_what_is_paid_by_use_needs_no_instances() -> None:
+    """A type without load or rent, 2 dollars an hour for all of the demand."""
+    demand = Demand([[0.4, 0.0]], [1.0, 0.0], carried={"usd_per_hour": [[0.0, 2.0]]})
+    assert cheapest_fleet(demand).usd_per_hour == pytest.approx(1.0)
+    tenth = Demand([[0.04, 0.0]], [1.0, 0.0], carried={"usd_per_hour": [[0.0, 0.2]]})
+    found = cheapest_fleet(tenth)
+    assert found.usd_per_hour == pytest.approx(0.2)
+    assert found.instances.tolist() == [0, 0]
+    assert found.shares[0, 1] == pytest.approx(1.0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bursar.catalog import device
 from bursar.units import RESOURCES
 from bursar.workload.traces import Trace, write_trace
 from command_line import bursar
@@ -76,12 +77,30 @@ def test_plan_gives_what_scripts_rely_on() -> None:
     assert 0 <= found["gap"] < 0.01
     assert found["price"] > 0
     assert 0 <= found["probability"] <= 1
-    alone = {row["devices"][0]: row["usd_per_hour"] for row in found["frontier"]}
+    rows = [row for row in found["frontier"] if row["alone"]]
+    alone = {row["devices"][0]: row["usd_per_hour"] for row in rows}
     assert set(alone) == {"l4", "l40s"}
     assert found["usd_per_hour"] <= min(alone.values()) * 1.05
     assert len(found["commands"]["vllm"]) == len(parts)
     assert found["kubernetes"]["items"][0]["spec"]["replicas"] == parts[0]["replicas"]
     assert "vllm serve llama-3.1-8b" in ran.err
+
+
+def test_plan_shows_the_front_and_takes_an_objective() -> None:
+    on = ("plan", *ON, "--devices", "l40s,h100-sxm", "--tpot", "60 ms", "--json")
+    cheap = bursar(*on).document
+    front = [row for row in cheap["frontier"] if row["on_front"]]
+    assert len(front) > 2
+    axes = ("usd_per_1k_requests", "e2e_mean_s", "joules_per_request")
+    for one in front:
+        assert not any(all(two[a] < one[a] for a in axes) for two in front)
+    fast, frugal = (bursar(*on, "--objective", o).document for o in ("latency", "energy"))
+    assert fast["e2e_mean_s"] < frugal["e2e_mean_s"]
+    assert frugal["joules_per_request"] < fast["joules_per_request"]
+    assert frugal["joules_per_request"] <= 1.01 * cheap["joules_per_request"]
+    few = bursar(*on, "--objective", "latency", "--budget", "2 GPUs").document
+    assert few["gpus"] <= 2
+    assert few["e2e_mean_s"] >= fast["e2e_mean_s"]
 
 
 def test_plan_for_a_budget_stays_within_it() -> None:
@@ -90,6 +109,33 @@ def test_plan_for_a_budget_stays_within_it() -> None:
     ).document
     assert found["usd_per_hour"] <= 5
     assert found["requests_per_second"] > 0
+
+
+def test_plan_may_pay_by_the_token_and_says_from_when_on_not() -> None:
+    on = ("plan", *ON, "--devices", "l40s", "--tpot", "60 ms", "--speed", "0.01")
+    ran = bursar(*on, "--market", "on-demand,hosted", "--json")
+    found = ran.document
+    assert found["hosted"]["share"] == pytest.approx(1)
+    assert found["usd_per_hour"] == pytest.approx(found["hosted"]["usd_per_hour"])
+    assert found["crossover_requests_per_second"] > found["requests_per_second"]
+    assert "answers is not known" in " ".join(ran.err.split())
+    assert bursar(*on, "--market", "hosted", "--json").document["probability"] is None
+    spot = bursar(*on, "--market", "spot", "--spot-price", "0.3", "--json").document
+    assert spot["usd_per_hour"] == pytest.approx(0.3 * device("l40s").usd_per_hour)
+    assert spot["fleet"][0]["market"] == "spot"
+
+
+def test_plan_for_power_and_gpus_prices_what_binds() -> None:
+    found = bursar(
+        *("plan", *ON, "--devices", "l40s", "--tpot", "60 ms"),
+        *("--budget", "5 kW, 2 GPUs", "--json"),
+    ).document
+    assert found["gpus"] == 2
+    assert found["watts"] <= 5000
+    assert found["budget"] == {"watts": 5000, "gpus": 2}
+    assert found["prices"]["gpus"] > 0
+    assert found["prices"]["watts"] == 0
+    assert found["price"] is None
 
 
 PLAN = ("plan", *ON, "--devices", "l4", "--tpot", "60 ms")
@@ -185,9 +231,23 @@ def test_what_is_refused_leaves_no_folder() -> None:
         (("simulate", "--model", "llama-3.1-70b", *ON[2:], "--device", "l4"), 1, "KV cache"),
         (("plan", *ON, "--devices", "l4", "--tpot", "0.01 ms"), 1, "alone on the fastest"),
         (("plan", *ON, "--budget", "20 USD"), 2, "dollars an hour"),
+        (("plan", *ON, "--budget", "5 kW, 1 kW"), 2, "limited twice"),
+        (("plan", *ON, "--budget", "0 GPUs"), 2, "above zero"),
+        (("plan", *ON, "--budget", "20 W", "--devices", "l4"), 1, "smallest costs"),
         (("plan", *ON, "--budget", "0.01 USD/h", "--devices", "l4"), 1, "smallest costs"),
         (("plan", *ON, "--devices", "rtx-4090"), 2, "no rental price"),
         (("plan", *ON, "--policy", "magic"), 2, "unknown policy 'magic'"),
+        (("plan", *ON, "--objective", "beauty"), 2, "unknown objective 'beauty'"),
+        (("plan", *ON, "--objective", "energy", "--market", "hosted"), 1, "no known latency"),
+        (
+            ("plan", *ON, "--devices", "l4", "--tpot", "0.01 ms", "--objective", "latency"),
+            1,
+            "alone on the fastest",
+        ),
+        (("plan", *ON, "--objective", "energy", "--budget", "1 W"), 1, "the goal and the budget"),
+        (("plan", *ON, "--market", "flea"), 2, "unknown market 'flea'"),
+        (("plan", *ON, "--market", "spot", "--spot-price", "2"), 2, "spot price = 2"),
+        (("plan", *ON, "--market", "hosted", "--budget", "2 GPUs"), 2, "budget in dollars too"),
         (("plan", *ON, "--attainment", "99"), 2, "--attainment is 99"),
     ],
 )

@@ -7,8 +7,8 @@ from bursar.catalog import device, model
 from bursar.errors import Infeasible
 from bursar.fleet import Goal
 from bursar.fleet.mix import simulate_mix
-from bursar.fleet.plan import Request, plan_fleet, typical
-from bursar.fleet.search import FleetPlan
+from bursar.fleet.plan import Request, plan_fleet
+from bursar.fleet.planned import FleetPlan
 from bursar.policies.batching import SarathiServe
 from bursar.workload.traces import Trace
 
@@ -26,8 +26,8 @@ def request(*names: str, goal: Goal = GOAL) -> Request:
     return Request(model("llama-3.1-8b"), tuple(device(n) for n in names or NAMES), goal)
 
 
-def plan(asked: Request, trace: Trace, **how: float) -> FleetPlan:
-    return plan_fleet(asked, trace, SarathiServe(), **how).best
+def plan(asked: Request, trace: Trace, **limits: float) -> FleetPlan:
+    return plan_fleet(asked, trace, SarathiServe(), limits=limits or None).best
 
 
 def test_the_goal_is_met_and_one_instance_less_of_any_type_misses_it() -> None:
@@ -59,24 +59,50 @@ def test_the_plan_is_confirmed_on_the_whole_trace() -> None:
     assert found.attainment >= 0.99
 
 
-def test_a_typical_stretch_is_neither_the_rush_nor_the_quiet() -> None:
-    arrival = np.concatenate([np.arange(100.0), 100 + np.arange(50) * 0.1, 105 + np.arange(60) * 9])
-    trace = Trace(arrival, np.ones_like(arrival), np.ones_like(arrival))
-    rows = typical(trace, 20)
-    assert len(rows) == 20
-    assert np.diff(trace.arrival_s[rows]).mean() == pytest.approx(1.0, rel=0.3)
-    assert len(typical(trace, 10**6)) == len(arrival)
-
-
 def test_a_budget_of_what_the_fleet_costs_carries_the_trace() -> None:
     trace = trace_of(30.0)
-    cheapest = plan(request(), trace)
-    best = plan(request(), trace, usd_per_hour=cheapest.usd_per_hour)
+    cheapest = plan(request("l40s"), trace)
+    best = plan(request("l40s"), trace, usd_per_hour=cheapest.usd_per_hour)
     assert best.usd_per_hour <= cheapest.usd_per_hour + 1e-9
     assert best.attainment >= 0.99
     assert best.requests_per_second >= 0.85 * cheapest.requests_per_second
-    double = plan(request(), trace, usd_per_hour=2 * cheapest.usd_per_hour)
+    double = plan(request("l40s"), trace, usd_per_hour=2 * cheapest.usd_per_hour)
     assert double.requests_per_second > 1.5 * best.requests_per_second
+
+
+@pytest.mark.parametrize(("resource", "most"), [("watts", 1200.0), ("gpus", 4.0)])
+def test_other_budgets_are_kept_and_their_price_is_what_more_of_them_buys(
+    resource: str, most: float
+) -> None:
+    trace = trace_of(30.0, n=400)
+    found = plan(request("l40s"), trace, **{resource: most})
+    used = {"watts": found.watts, "gpus": found.gpus}[resource]
+    assert used is not None
+    assert used <= most
+    assert found.attainment >= 0.99
+    assert set(found.prices) == {resource}
+    double = plan(request("l40s"), trace, **{resource: 2 * most})
+    gained = (double.requests_per_second - found.requests_per_second) / most
+    assert found.prices[resource] == pytest.approx(gained, rel=0.3)
+
+
+def test_of_two_limits_the_tighter_has_the_price() -> None:
+    found = plan(request("l40s"), trace_of(30.0, n=400), usd_per_hour=1000.0, gpus=2.0)
+    assert found.gpus == 2
+    assert found.prices["usd_per_hour"] == 0
+    assert found.prices["gpus"] > 0
+
+
+def test_a_budget_is_simulated_for_long_against_a_request() -> None:
+    """400 requests that 20 instances would have served in two seconds."""
+    found = plan(request("l40s"), trace_of(30.0, n=400), usd_per_hour=40.0)
+    seconds = float(np.nanmean(found.simulated.e2e_s))
+    assert found.trace.arrival_s[-1] > 5 * seconds
+
+
+def test_a_limit_below_the_smallest_fleet_says_by_how_much() -> None:
+    with pytest.raises(Infeasible, match=r"50 W rents no fleet.* smallest costs \d+.* W"):
+        plan(request("l40s"), trace_of(5.0), watts=50.0)
 
 
 def test_a_goal_below_the_physical_bound_says_by_how_much() -> None:

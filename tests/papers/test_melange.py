@@ -9,7 +9,8 @@ can gain more than the rounding to whole instances.
 import numpy as np
 import pytest
 
-from bursar.allocate.fleet import Demand, Fleet, cheapest_fleet, largest_fleet
+from bursar.allocate.demand import Demand
+from bursar.allocate.fleet import Fleet, cheapest_fleet, largest_fleet
 
 USD = np.array([0.7, 1.01, 3.67, 7.52])  # an hour, as in the paper: L4, A10G, A100, H100
 KINDS = 36

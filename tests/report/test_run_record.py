@@ -67,7 +67,7 @@ def test_a_wrong_value_is_named(
                                         "waiting": [1, 2], "running": [1], "blocks": [1]}},
          "not equally long"),
         ("plan_data", {"fleet": []}, "not equally long"),
-        ("plan_data", {"probability": None}, "probability"),
+        ("plan_data", {"probability": 2}, "probability"),
     ],
 )  # fmt: skip
 def test_a_wrong_serving_value_is_named(

@@ -3,8 +3,9 @@
 from bursar.allocate.agent_graph import AgentGraph, AgentPlacement, GraphPlacement
 from bursar.allocate.base import Allocator, Limit, Options
 from bursar.allocate.block_zoo import BlockZoo, Zoo
+from bursar.allocate.demand import Demand
 from bursar.allocate.exhaustive import ExhaustiveAllocator
-from bursar.allocate.fleet import Demand, Fleet, cheapest_fleet, largest_fleet
+from bursar.allocate.fleet import Fleet, cheapest_fleet, largest_fleet
 from bursar.allocate.heap import HeapAllocator
 from bursar.allocate.hull import HullAllocator
 from bursar.allocate.milp import Coupling, MilpAllocator

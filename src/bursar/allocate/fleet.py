@@ -5,7 +5,8 @@ Paper: Griggs et al., "Mélange: Cost Efficient Large Language Model Serving by 
 Symbols: A_ij -> shares; B_j -> instances; L_ij -> load / slices; c_j -> usd_per_hour.
 Differs: equal slices of one kind are counted by one integer instead of told apart, which takes the
     symmetry out of the programme; without `slices` a kind is divided in any proportion; scarce
-    types; the reverse question (the most traffic for a budget); price and bound are returned.
+    types; costs that go with what is carried (a hosted API has no instances); any resource may be
+    the cost; the reverse question (the most traffic for limits); prices and bound are returned.
 Checked: tests/papers/test_melange.py: over 50 random mixes never dearer than the best single type,
     strictly cheaper where sizes are mixed and types differ in what they are good at.
 Seed: 19
@@ -13,51 +14,17 @@ Seed: 19
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import optimize, sparse
 
 from bursar.allocate.base import Floats
+from bursar.allocate.demand import DOLLARS, UNITS, Demand
 from bursar.errors import BadInput, Infeasible
-
-
-@dataclass(frozen=True, slots=True, eq=False, init=False)
-class Demand:
-    """Traffic of several kinds, and the types of instance that could carry it.
-
-    `load` (kinds, types): how many instances of a type all requests of a kind would fill; inf where
-    it can't meet their latency goal. `usd_per_hour` (types,). `available` (types,): most instances
-    to be had. Raises `BadInput` on shapes that don't fit, NaN, or numbers below zero.
-    """
-
-    load: Floats
-    usd_per_hour: Floats
-    available: Floats
-
-    def __init__(
-        self, load: ArrayLike, usd_per_hour: ArrayLike, available: ArrayLike = np.inf
-    ) -> None:
-        loads, usd = np.array(load, dtype=np.float64), np.array(usd_per_hour, dtype=np.float64)
-        if loads.ndim != 2 or usd.shape != loads.shape[1:] or not loads.size:
-            raise BadInput(
-                f"load of shape {loads.shape} and prices of shape {usd.shape} do not fit: give "
-                "(kinds, types) and (types,), at least one of each"
-            )
-        most = np.broadcast_to(np.asarray(available, dtype=np.float64), usd.shape).copy()
-        for name, values in (("load", loads), ("usd_per_hour", usd), ("available", most)):
-            if not values.min() >= 0:  # also catches NaN
-                raise BadInput(f"{name} holds {values.min()}: all must be zero or more, not NaN")
-            object.__setattr__(self, name, values)
-        if not np.isfinite(usd).all() or usd.min() == 0:
-            raise BadInput("usd_per_hour must be above zero and finite: leave out what is free")
-        if (alone := ~np.isfinite(loads).any(axis=1)).any():
-            raise Infeasible(
-                f"no type can carry requests of kind {int(alone.argmax())} within their goal: "
-                "relax the goal or offer another type"
-            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,57 +39,89 @@ class Fleet:
     traffic: float
     """How many times the demand is carried; 1 for the cheapest fleet."""
     gap: float
-    """Proven relative distance to the optimum, of dollars or of traffic."""
+    """Proven relative distance to the optimum, of the cost or of traffic."""
     price: float | None
-    """Dollars an hour for one more unit of traffic (the whole demand once more), if instances
-    could be rented in parts: the dual of the relaxation. None when no more can be carried."""
+    """Cost (dollars an hour) of one more unit of traffic (the whole demand once more), if instances
+    could be rented in parts: the dual of the relaxation. None when no more can be carried, or when
+    dollars are not what binds."""
+    traffic_per: dict[str, float]
+    """Resource -> traffic that one more unit of it would carry: the cost's, or each limit's; 0
+    where another limit binds."""
 
 
 def cheapest_fleet(
-    demand: Demand, *, slices: int | None = None, target_gap: float = 1e-4, time_limit_s: float = 60
+    demand: Demand,
+    *,
+    cost: str = DOLLARS,
+    slices: int | None = None,
+    target_gap: float = 1e-4,
+    time_limit_s: float = 60,
 ) -> Fleet:
-    """The least dollars an hour that carry all of the demand.
+    """The least of the resource `cost` that carries all of the demand.
 
     With `slices`, each kind is split into so many equal parts, each of which goes to one type.
     Past `time_limit_s` the best fleet so far is returned with its proven gap. Raises `Infeasible`
     when the available instances can't carry the demand, saying how much of it they can.
     """
-    programme = _Programme.of(demand, slices, usd_per_hour=None)
+    programme = _Programme.of(demand, slices, cost=cost)
     relaxed = programme.relaxed()
     if relaxed.x is None:
-        most = _Programme.of(demand, None, usd_per_hour=np.inf).relaxed()
+        most = _Programme.of(demand, None, limits={}).relaxed()
         raise Infeasible(
             f"all instances to be had carry {-most.fun:.3g} of the demand: offer more of them, or "
             "ask for less"
         )
     price = float(relaxed.lower.marginals[-1] + relaxed.upper.marginals[-1])
-    return programme.solve(float(relaxed.fun), price, target_gap, time_limit_s)
+    per = {cost: 1 / price} if price > 0 else {}
+    return programme.solve(float(relaxed.fun), price, per, target_gap, time_limit_s)
 
 
 def largest_fleet(
-    demand: Demand, usd_per_hour: float, *, target_gap: float = 1e-4, time_limit_s: float = 60
+    demand: Demand,
+    limits: float | Mapping[str, float],
+    *,
+    target_gap: float = 1e-4,
+    time_limit_s: float = 60,
 ) -> Fleet:
-    """The most traffic, as a multiple of the demand in its own mix, for `usd_per_hour`.
+    """The most traffic, as a multiple of the demand in its own mix, within `limits`.
 
-    Raises `BadInput` unless the budget is above zero and finite, and `Infeasible` when it rents
-    no fleet that carries every kind, saying what the smallest one costs.
+    A number is dollars an hour; a mapping names resources of the demand. Raises `BadInput` unless
+    each limit is above zero and finite, and `Infeasible` when they allow no fleet that carries
+    every kind, saying what the smallest one needs.
     """
-    if not 0 < usd_per_hour < np.inf:
-        raise BadInput(f"a budget of {usd_per_hour} USD/h: give one above zero and finite")
-    programme = _Programme.of(demand, None, usd_per_hour=usd_per_hour)
+    most = limits if isinstance(limits, Mapping) else {DOLLARS: limits}
+    for name, limit in most.items():
+        if not 0 < limit < np.inf:
+            raise BadInput(f"a budget of {limit} {UNITS.get(name, name)}: give one above zero")
+    programme = _Programme.of(demand, None, limits=most)
     relaxed = programme.relaxed()
-    gained = -float(relaxed.ineqlin.marginals[-1])  # traffic for one more dollar an hour
+    duals = -np.asarray(relaxed.ineqlin.marginals)[-len(most) :]
+    per = {name: max(0.0, float(dual)) for name, dual in zip(most, duals, strict=True)}
+    gained = per.get(DOLLARS, 0.0)
     price = 1.0 / gained if gained > 0 else None
-    fleet = programme.solve(float(relaxed.fun), price, target_gap, time_limit_s)
-    if fleet.traffic <= 0:
-        least = cheapest_fleet(
-            Demand(demand.load * 1e-3, demand.usd_per_hour, demand.available)
-        ).usd_per_hour
-        raise Infeasible(
-            f"{usd_per_hour:g} USD/h rents no fleet that carries every kind of request: the "
-            f"smallest costs {least:g} USD/h"
-        )
+    fleet = programme.solve(float(relaxed.fun), price, per, target_gap, time_limit_s)
+    if fleet.traffic <= 1e-9:
+        raise Infeasible(" and ".join(_too_little(demand, most)))
     return fleet
+
+
+def _too_little(demand: Demand, limits: Mapping[str, float]) -> Iterator[str]:
+    """For each limit that the smallest fleet is over, both amounts."""
+    scarce = Demand(
+        demand.load * 1e-3,
+        demand.uses[DOLLARS],
+        demand.available,
+        uses={name: use for name, use in demand.uses.items() if name != DOLLARS},
+        carried={name: 1e-3 * part for name, part in demand.carried.items()},
+    )
+    for name, limit in limits.items():
+        fleet, unit = cheapest_fleet(scarce, cost=name), UNITS.get(name, name)
+        least = scarce.used(name, fleet.instances, fleet.shares)
+        if least > limit or len(limits) == 1:
+            yield (
+                f"{limit:g} {unit} rents no fleet that carries every kind of request: the "
+                f"smallest costs {least:g} {unit}"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +129,8 @@ class _Programme:
     """Minimise over parts (kinds x types), instances (types) and the traffic carried.
 
     A kind's parts add up to `slices` times the traffic; what goes to a type fits its instances;
-    with a budget the instances cost no more and the traffic is to be large, else they are to cost
-    little and the traffic is 1.
+    with limits the traffic is to be large within them, else the cost is to be small and the
+    traffic is 1.
     """
 
     demand: Demand
@@ -145,7 +144,14 @@ class _Programme:
     traffic: tuple[float, float]
 
     @classmethod
-    def of(cls, demand: Demand, slices: int | None, *, usd_per_hour: float | None) -> _Programme:
+    def of(
+        cls,
+        demand: Demand,
+        slices: int | None,
+        *,
+        cost: str = DOLLARS,
+        limits: Mapping[str, float] | None = None,
+    ) -> _Programme:
         kinds, types = demand.load.shape
         real = np.isfinite(demand.load)
         each = np.where(real, demand.load, 0.0) / (slices or 1)
@@ -158,15 +164,20 @@ class _Programme:
         one_each, nothing = sparse.csr_array(-np.eye(types)), sparse.csr_array((types, 1))
         fits = sparse.hstack([filled, one_each, nothing], format="csr")
         at_most = np.zeros(types)
-        rent = np.concatenate([np.zeros(kinds * types), demand.usd_per_hour, [0.0]])
+
+        def use(name: str) -> Floats:
+            moved = demand.carried.get(name, np.zeros((kinds, types))) / (slices or 1)
+            return np.concatenate([np.where(real, moved, 0.0).ravel(), demand.uses[name], [0.0]])
+
         most = np.where(real, float(slices) if slices else np.inf, 0.0).ravel()
         upper = np.concatenate([most, demand.available])
-        if usd_per_hour is None:
-            return cls(demand, slices, rent, adds_up, fits, at_most, upper, (1, 1))
-        more = np.append(np.zeros(len(rent) - 1), -1.0)
-        if np.isfinite(usd_per_hour):
-            fits = sparse.vstack([fits, sparse.csr_array(rent[None])], format="csr")
-            at_most = np.append(at_most, usd_per_hour)
+        if limits is None:
+            return cls(demand, slices, use(cost), adds_up, fits, at_most, upper, (1, 1))
+        more = np.append(np.zeros(len(upper)), -1.0)
+        if limits:
+            rows = sparse.csr_array(np.stack([use(name) for name in limits]))
+            fits = sparse.vstack([fits, rows], format="csr")
+            at_most = np.append(at_most, [*limits.values()])
         return cls(demand, slices, more, adds_up, fits, at_most, upper, (0, np.inf))
 
     def relaxed(self) -> Any:
@@ -183,7 +194,12 @@ class _Programme:
         )
 
     def solve(
-        self, bound: float, price: float | None, target_gap: float, time_limit_s: float
+        self,
+        bound: float,
+        price: float | None,
+        traffic_per: dict[str, float],
+        target_gap: float,
+        time_limit_s: float,
     ) -> Fleet:
         """The best fleet in whole instances; `bound` is the relaxed optimum."""
         kinds, types = self.demand.load.shape
@@ -212,5 +228,5 @@ class _Programme:
         value = float(found.fun)
         bound = max(bound, float(found.mip_dual_bound))
         gap = max(0.0, value - bound) / max(abs(value), 1e-12)
-        usd = float(self.demand.usd_per_hour @ counts)
-        return Fleet(counts, shares, usd, traffic, gap, price)
+        usd = self.demand.used(DOLLARS, counts, shares * traffic)
+        return Fleet(counts, shares, usd, traffic, gap, price, traffic_per)

@@ -14,6 +14,8 @@ class ApiPrice(Entry):
     """List price of a hosted model, USD per million tokens; None where not offered or not known."""
 
     provider: str
+    serves: str | None = None
+    """The model of the catalogue with these weights' shape; None where they are not public."""
     usd_per_mtok_in: Price
     usd_per_mtok_out: Price
     usd_per_mtok_cached: Price | None = None

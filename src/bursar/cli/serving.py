@@ -13,15 +13,19 @@ from bursar.cli.screen import AsJson, bar, command, emit, plain_table, screen, s
 from bursar.cli.spend import RUNS, Runs, say_where
 from bursar.errors import BadInput
 from bursar.fleet import Goal
+from bursar.fleet.apex import OBJECTIVES
+from bursar.fleet.market import MARKETS, Spot
 from bursar.fleet.plan import Request
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
-from bursar.report.format import LATENCIES, fleet_words, seconds
+from bursar.report.format import LATENCIES, ONE_MORE, fleet_words, seconds
 from bursar.report.serving_record import FleetRow, PlanRecord, SimulateRecord
 from bursar.run.folder import fresh_dir
-from bursar.run.planning import USUAL_DEVICES, parse_rent, run_plan
+from bursar.run.planning import USUAL_DEVICES, parse_budget, run_plan
 from bursar.run.simulating import Serving, parse_seconds, run_simulate
 from bursar.units import RESOURCES, format_amount
+
+SPOT = Spot()
 
 
 def simulate(
@@ -92,7 +96,13 @@ def plan(
     devices: Annotated[str, typer.Option(help="joined by commas")] = ",".join(USUAL_DEVICES),
     dtypes: Annotated[str, typer.Option(help="of the weights, joined by commas")] = "bf16,fp8",
     policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
-    budget: Annotated[str | None, typer.Option(help='most rent, "20 USD/h"')] = None,
+    budget: Annotated[str | None, typer.Option(help='"20 USD/h", "5 kW", "8 GPUs"')] = None,
+    objective: Annotated[str, typer.Option(help=", ".join(OBJECTIVES))] = "cost",
+    market: Annotated[str, typer.Option(help=f"{', '.join(MARKETS)}, joined")] = MARKETS[0],
+    spot_price: Annotated[float, typer.Option(help="share of the rent on demand")] = SPOT.price,
+    interruptions: Annotated[
+        float, typer.Option(help="of a spot instance, an hour")
+    ] = SPOT.interruptions_per_hour,
     speed: Annotated[float, typer.Option(help="plan for so many times the trace's rate")] = 1.0,
     runs: Runs = RUNS,
     as_json: AsJson = False,
@@ -106,25 +116,37 @@ def plan(
         Goal(parse_seconds(ttft, "--ttft"), parse_seconds(tpot, "--tpot")),
         attainment,
         tuple(split(dtypes)),
+        tuple(split(market)),
+        Spot(spot_price, interruptions),
     )
-    folder, rent = fresh_dir(runs, f"plan-{trace.stem}-{request.model.name}"), parse_rent(budget)
+    limits = parse_budget(budget)
+    folder = fresh_dir(runs, f"plan-{trace.stem}-{request.model.name}")
     with bar("planning") as advance:
         record = run_plan(
             request,
             trace,
             speed,
             policy=policy,
-            usd_per_hour=rent,
+            limits=limits,
+            objective=objective,
             out=folder,
             command=command(),
             on_progress=advance,
         )
     show = screen(as_json)
     heads = ["fleet", "USD/h", "req/s", "in goal", "TTFT p99", "TPOT p99"]  # 80 columns
-    rows = [record, *sorted(record.frontier, key=lambda row: row.usd_per_hour)]
+    alone = [row for row in record.frontier if row.alone]
+    rows = [record, *sorted(alone, key=lambda row: row.usd_per_hour)]
     show.print(
         plain_table("the plan, and the best of each device alone", heads, [*map(_line, rows)])
     )
+    front = [row for row in record.frontier if row.on_front]
+    if any(not row.alone for row in front):
+        heads = ["fleet", "USD per 1k", "mean s", "J per request"]
+        best = sorted(front, key=lambda row: row.usd_per_1k_requests)
+        show.print(
+            plain_table("the front of cost, latency and energy", heads, [*map(_costs, best)])
+        )
     show.print(_certificate(record), soft_wrap=True)
     for line in record.commands.vllm:
         show.print(line, soft_wrap=True, highlight=False)
@@ -135,7 +157,7 @@ def plan(
 
 def _line(row: FleetRow) -> list[str]:
     return [
-        fleet_words(row.fleet),
+        fleet_words(row.fleet, row.hosted),
         f"{row.usd_per_hour:.2f}",
         f"{row.requests_per_second:.2f}",
         f"{row.slo_attainment:.1%}",
@@ -144,18 +166,37 @@ def _line(row: FleetRow) -> list[str]:
     ]
 
 
+def _costs(row: FleetRow) -> list[str]:
+    joules = row.joules_per_request
+    return [
+        fleet_words(row.fleet, row.hosted),
+        f"{row.usd_per_1k_requests:.3g}",
+        seconds(row.e2e_mean_s),
+        "-" if joules is None else f"{joules:.3g}",
+    ]
+
+
 def _certificate(record: PlanRecord) -> str:
     """What is proven, how sure it is, and what to measure."""
-    best = "the cheapest" if record.budget_usd_per_hour is None else "the most traffic of any"
-    says = [f"Within {record.gap:.2%} of {best} mix of the types it was chosen from, so full."]
-    if record.price:
-        says.append(f"One more dollar an hour would carry {record.price:.2f} requests a second.")
-    says.append(
-        f"Chance that the goal is met, by the error of predictions: {record.probability:.0%}."
-    )
+    if record.objective != "cost":
+        says = [f"The {record.objective} is within {record.gap:.0%} of what no fleet could beat."]
+    else:
+        best = "the cheapest" if record.limits is None else "the most traffic of any"
+        says = [f"Within {record.gap:.2%} of {best} mix of the types it was chosen from, so full."]
+    for name, price in (record.prices or {}).items():
+        says.append(f"One more {ONE_MORE[name]} would carry {price:.3g} requests a second.")
+    if record.probability is not None:
+        says.append(
+            f"Chance that the goal is met, by the error of predictions: {record.probability:.0%}."
+        )
+    if record.hosted is not None:
+        says.append(f"In what time {record.hosted.name} answers is not known.")
+    if record.crossover_requests_per_second is not None:
+        rate = record.crossover_requests_per_second
+        says.append(f"From {rate:.3g} requests a second on instances are cheaper than hosting.")
     worth = record.worth_measuring
-    first = max(worth, key=lambda name: worth[name])
-    if worth[first] >= 0.005:
+    first = max(worth, key=lambda name: worth[name], default="")
+    if worth.get(first, 0.0) >= 0.005:
         says.append(f"Measuring {first} would save {worth[first]:.2f} USD/h on average.")
     says += [f"Not possible on {why}." for why in record.binding]
     return " ".join(says)

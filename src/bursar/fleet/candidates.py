@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bursar.allocate.demand import DOLLARS
 from bursar.catalog import Attention, Device, Experts, LatentAttention, ModelSpec
 from bursar.cost.deployment import Deployment
 from bursar.errors import BadInput
@@ -22,12 +23,31 @@ class Candidate:
     deployment: Deployment
     usd_per_hour: float
     capacity: Capacity
+    market: str = "on-demand"
+
+    @property
+    def watts(self) -> float | None:
+        """The most that it draws, of all sizes that it carries; None where power is not known."""
+        drawn = self.capacity.watts[self.capacity.requests_per_second > 0]
+        return None if np.isnan(drawn).any() else float(drawn.max())
+
+    @property
+    def uses(self) -> dict[str, float]:
+        """What one instance takes of each resource that can be limited; unknown ones left out."""
+        watts = {} if self.watts is None else {"watts": self.watts}
+        return {DOLLARS: self.usd_per_hour, "gpus": float(self.deployment.devices)} | watts
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Market and device."""
+        return self.market, self.deployment.device.name
 
     @property
     def name(self) -> str:
         """Tells it from all other candidates for the same model."""
         p = self.deployment
-        return f"{p.device.name} tp{p.tp} pp{p.pp} dp{p.dp} {p.dtype} {p.kv_dtype}"
+        spot = "" if self.market == "on-demand" else f"{self.market} "
+        return f"{spot}{p.device.name} tp{p.tp} pp{p.pp} dp{p.dp} {p.dtype} {p.kv_dtype}"
 
 
 def deployments(
@@ -65,8 +85,11 @@ def candidates(
     *,
     requests_per_second: ArrayLike | None = None,
     may_miss: float = 0.0,
+    resources: Sequence[str] = (DOLLARS,),
 ) -> list[Candidate]:
     """Those of `places` that carry something, without the dominated ones, cheapest first.
+
+    Dominated in `resources`: see `undominated`.
 
     Sizes for which no place meets the goal are carried without it, as long as they are together at
     most a share `may_miss` of `requests_per_second` (sizes,). Raises `BadInput` for a device
@@ -87,16 +110,24 @@ def candidates(
         share = np.asarray(requests_per_second) / np.sum(requests_per_second)
         if hopeless.any() and share[hopeless].sum() <= may_miss:
             offers = [_without_goal(c, hopeless, tokens_in, tokens_out) for c in offers]
-    return undominated(c for c in offers if c.capacity.requests_per_second.any())
+    return undominated((c for c in offers if c.capacity.requests_per_second.any()), resources)
 
 
-def undominated(offers: Iterable[Candidate]) -> list[Candidate]:
-    """Those of which as many as the price of another pays for don't carry as much of every size."""
+def undominated(
+    offers: Iterable[Candidate], resources: Sequence[str] = (DOLLARS,)
+) -> list[Candidate]:
+    """Those of which as many as another's `resources` pay for don't carry as much of every size.
+
+    Leaves out what has an unknown amount of one of them. Without resources, none is dominated.
+    """
+    if not resources:
+        return list(offers)
     front: list[Candidate] = []
+    known = (one for one in offers if set(resources) <= set(one.uses))
     for one in sorted(
-        offers, key=lambda c: (c.usd_per_hour, -float(c.capacity.requests_per_second.sum()))
+        known, key=lambda c: (c.uses[resources[0]], -float(c.capacity.requests_per_second.sum()))
     ):
-        if not any(_dominates(other, one) for other in front):
+        if not any(_dominates(other, one, resources) for other in front):
             front.append(one)
     return front
 
@@ -116,9 +147,9 @@ def loads(found: Sequence[Candidate], requests_per_second: ArrayLike) -> NDArray
     return np.asarray(np.divide(rate, most, out=np.full(most.shape, np.inf), where=most > 0))
 
 
-def _dominates(other: Candidate, one: Candidate) -> bool:
-    """As many of `other` as the money for one of `one` pays for carry as much of everything."""
-    copies = int(one.usd_per_hour / other.usd_per_hour + 1e-9)
+def _dominates(other: Candidate, one: Candidate, resources: Sequence[str]) -> bool:
+    """As many of `other` as the resources of one of `one` allow carry as much of everything."""
+    copies = min(int(one.uses[name] / other.uses[name] + 1e-9) for name in resources)
     most = other.capacity.requests_per_second
     return copies >= 1 and bool(np.all(copies * most >= one.capacity.requests_per_second))
 

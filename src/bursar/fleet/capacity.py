@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from bursar.cost.deployment import Deployment
 from bursar.cost.endtoend import Pool, Served, latencies
 from bursar.cost.memory import max_sequences
+from bursar.cost.request import decode_steps
+from bursar.cost.step import joules
 from bursar.errors import BadInput
 
 Array = NDArray[np.float64]
@@ -50,6 +52,8 @@ class Capacity:
     batch: Array
     ttft_s: Array
     tpot_s: Array
+    watts: Array
+    """What all devices of the instance draw so; NaN where the device's power is not known."""
     binds: tuple[str, ...]
     """What forbids more in flight: one of `BINDS`."""
 
@@ -68,7 +72,7 @@ def capacity(
         np.atleast_1d(np.asarray(tokens_out, dtype=np.float64)),
     )
     batches = BATCHES[: np.searchsorted(BATCHES, max_batch, side="right")]
-    first, between = _latencies(deployment, prompt, out, batches)
+    first, between, watts = _steady(deployment, prompt, out, batches)
     limits = {
         "ttft": np.full_like(first, False) if goal.ttft_s is None else first > goal.ttft_s,
         "tpot": np.full_like(first, False) if goal.tpot_s is None else between > goal.tpot_s,
@@ -89,17 +93,24 @@ def capacity(
         np.where(served, batches[best], 0.0),
         first[sizes, best],
         between[sizes, best],
+        watts[sizes, best],
         binds,
     )
 
 
-def _latencies(
+def _steady(
     deployment: Deployment, prompt: Array, out: Array, batches: Array
-) -> tuple[Array, Array]:
-    """(sizes, batches) seconds to the first token and between tokens, at the mean length."""
+) -> tuple[Array, Array, Array]:
+    """(sizes, batches) seconds to the first token and between tokens, and watts, in mid-answer."""
     load = Served(Pool(deployment), batches, prompt[:, None], np.maximum(out, 2.0)[:, None])
     first, between, _ = latencies(load)
-    return first, between
+    middle = prompt + out / 2
+    steps = decode_steps(deployment, prompt[:, None], out[:, None], batches, middle[:, None])
+    used = joules(deployment, steps)
+    if used is None:
+        return first, between, np.full_like(between, np.nan)
+    # joules are those of one of the full stages
+    return first, between, np.asarray(deployment.pp * used / steps.seconds)
 
 
 def _too_large(deployment: Deployment, context: Array, batches: Array) -> NDArray[np.bool_]:

@@ -6,21 +6,27 @@ what they find is confirmed on all of it. A goal is planned for as it is and, si
 what a request takes alone, with a margin; the better of both counts.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bursar.allocate.demand import DOLLARS
 from bursar.catalog import Device, ModelSpec
-from bursar.errors import Infeasible
+from bursar.errors import BadInput, Infeasible
+from bursar.fleet.apex import OBJECTIVES, best_for, explore
 from bursar.fleet.candidates import Candidate, candidates, deployments, undominated
 from bursar.fleet.capacity import Goal, capacity
 from bursar.fleet.kinds import Kinds, kinds
-from bursar.fleet.search import FleetPlan, Search
+from bursar.fleet.market import Spot, hosted_for
+from bursar.fleet.planned import FleetPlan
+from bursar.fleet.search import Search
+from bursar.fleet.stretch import typical
 from bursar.policies.batching import BatchPolicy
 from bursar.workload.traces import Trace
 
+HOSTED = "hosted"
+"""The name of a hosted API among the devices."""
 SEARCHED = 4000
 """Requests that searches look at, in a row, at a typical rate."""
 MARGINS = (1.0, 0.5)
@@ -36,6 +42,8 @@ class Request:
     goal: Goal
     attainment: float = 0.99
     dtypes: tuple[str, ...] = ("bf16", "fp8")
+    markets: tuple[str, ...] = ("on-demand",)
+    spot: Spot = field(default_factory=Spot)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +55,9 @@ class FleetPlans:
     """The best of each device alone, by name."""
     binding: dict[str, str]
     """Why there is none, for the other devices."""
+    front: tuple[FleetPlan, ...] = ()
+    """The fleets of one kind of instance that are best in cost, latency and energy together, each
+    on a stretch of the trace; none unless asked for, nor for a budget without objective."""
 
 
 def plan_fleet(
@@ -54,58 +65,122 @@ def plan_fleet(
     trace: Trace,
     policy: BatchPolicy,
     *,
-    usd_per_hour: float | None = None,
+    limits: Mapping[str, float] | None = None,
+    objective: str = "cost",
+    with_front: bool = False,
     on_progress: Callable[[float, str], None] = lambda share, says: None,
 ) -> FleetPlans:
     """The cheapest fleet that carries the trace within the goal.
 
-    With `usd_per_hour`, the fleet within this budget that carries the most of it: the trace is then
-    sped up, or slowed down, to what it carries. Raises `Infeasible` when no device can.
+    With another `objective`, of "latency" and "energy", the best in that of all fleets of one kind
+    of instance (`apex`) that carry the trace within the goal, and within `limits`.
+    Else with `limits` (of "usd_per_hour", "watts" and "gpus"), the fleet within them that carries
+    the most of it: the trace is then sped up, or slowed down, to what it carries. Raises
+    `Infeasible` when no device can.
     """
+    if objective != "cost":
+        return _one_kind(request, trace, policy, limits, objective, on_progress)
     found = kinds(trace)
-    search = Search(trace, found, request.goal, request.attainment, policy, usd_per_hour)
+    hosted = hosted_for(request.model, found) if "hosted" in request.markets else None
+    if hosted is not None and limits and DOLLARS not in limits:
+        raise BadInput("a hosted API takes no power and no GPUs: give a budget in dollars too")
+    search = Search(trace, found, request.goal, request.attainment, policy, limits, request.spot)
+    resources = tuple(limits or (DOLLARS,))
     rows = typical(trace, SEARCHED)
     alone: dict[str, FleetPlan] = {}
     binding: dict[str, str] = {}
     offers: list[Candidate] = []
     fills: dict[str, float] = {}
-    for i, one in enumerate(request.devices):
-        on_progress(i / (len(request.devices) + 1), one.name)
+    own = [(one, m) for one in request.devices for m in request.markets if m != "hosted"]
+    for i, (one, market) in enumerate(own):
+        name = one.name if market == "on-demand" else f"{market} {one.name}"
+        on_progress(i / (len(own) + 1), name)
         for margin in MARGINS:
             try:
-                mine = _offers(request, one, found, margin)
+                mine = _offers(request, one, market, found, margin, resources)
                 tried = search.confirmed(mine, search.best(mine, {}, rows))
             except Infeasible as error:
-                binding.setdefault(one.name, str(error))
+                binding.setdefault(name, str(error))
                 continue
-            if one.name not in alone or search.cost(tried) < search.cost(alone[one.name]):
-                alone[one.name] = tried
+            if name not in alone or search.cost(tried) < search.cost(alone[name]):
+                alone[name] = tried
                 fills |= tried.fills
-                offers = [c for c in offers if c.deployment.device.name != one.name] + mine
+                offers = [c for c in offers if c.kind != mine[0].kind] + mine
     binding = {name: why for name, why in binding.items() if name not in alone}
+    together = replace(search, hosted=hosted)
+    if hosted is not None:
+        try:
+            alone[HOSTED] = together.all_hosted()
+        except Infeasible as error:
+            binding[HOSTED] = str(error)
     if not alone:
         raise Infeasible(" ".join(f"{name}: {why}." for name, why in binding.items()))
     best = min(alone.values(), key=search.cost)
-    on_progress(len(request.devices) / (len(request.devices) + 1), "all together")
-    if len(alone) > 1:
-        front = undominated(offers)
+    on_progress(len(own) / (len(own) + 1), "all together")
+    if offers and len(alone) > 1:
+        front = [c for m in request.markets for c in undominated(_of(m, offers), resources)]
         try:
-            mixed = search.confirmed(front, search.best(front, fills, rows))
+            mixed = together.confirmed(front, together.best(front, fills, rows))
             best = min(best, mixed, key=search.cost)
         except Infeasible:  # then the best single device stands
             pass
-    return FleetPlans(best, alone, binding)
+    seen = [] if limits or not with_front else explore(_every(request, found, {}), search).front()
+    return FleetPlans(best, alone, binding, tuple(seen))
 
 
-def typical(trace: Trace, count: int) -> NDArray[np.int64]:
-    """The rows of `count` requests in a row that take the median time to arrive."""
-    count = min(count, len(trace))
-    lasts = trace.arrival_s[count - 1 :] - trace.arrival_s[: len(trace) - count + 1]
-    first = int(np.argsort(lasts, kind="stable")[len(lasts) // 2])
-    return np.arange(first, first + count)
+def _one_kind(
+    request: Request,
+    trace: Trace,
+    policy: BatchPolicy,
+    limits: Mapping[str, float] | None,
+    objective: str,
+    on_progress: Callable[[float, str], None],
+) -> FleetPlans:
+    found = kinds(trace)
+    search = Search(trace, found, request.goal, request.attainment, policy, limits, request.spot)
+    on_progress(0.1, "every plan")
+    binding: dict[str, str] = {}
+    offers = _every(request, found, binding)
+    if not offers:
+        why = " ".join(f"{name}: {why}." for name, why in binding.items())
+        raise Infeasible(why or "a hosted API has no known latency and energy: offer instances")
+    explored = explore(offers, search, limits)
+    on_progress(0.8, "the whole trace")
+    best = best_for(objective, explored, search)
+    best = replace(best, fleet=replace(best.fleet, gap=explored.gap(best, objective)))
+    index = OBJECTIVES.index(objective)
+    alone: dict[str, FleetPlan] = {}
+    for one in np.argsort(explored.costs[:, index], kind="stable"):
+        plan = explored.plans[int(one)]
+        alone.setdefault(plan.instances[0].deployment.device.name, plan)
+    return FleetPlans(best, alone, binding, tuple(explored.front()))
 
 
-def _offers(request: Request, device: Device, found: Kinds, margin: float) -> list[Candidate]:
+def _every(request: Request, found: Kinds, binding: dict[str, str]) -> list[Candidate]:
+    """All instances of all devices, dominated or not, that carry everything within the goal."""
+    offers: list[Candidate] = []
+    for one in request.devices:
+        try:
+            for market in request.markets:
+                if market != "hosted":
+                    offers += _offers(request, one, market, found, 1.0, ())
+        except Infeasible as error:
+            binding.setdefault(one.name, str(error))
+    return offers
+
+
+def _of(market: str, offers: Sequence[Candidate]) -> list[Candidate]:
+    return [c for c in offers if c.market == market]
+
+
+def _offers(
+    request: Request,
+    device: Device,
+    market: str,
+    found: Kinds,
+    margin: float,
+    resources: Sequence[str],
+) -> list[Candidate]:
     """Instances of a device for all kinds. Raises `Infeasible` when one kind is carried by none."""
     # within a node: the simulator runs one batch at a time, no pipelines
     offers = candidates(
@@ -115,7 +190,12 @@ def _offers(request: Request, device: Device, found: Kinds, margin: float) -> li
         request.goal.part(margin),
         requests_per_second=found.requests_per_second,
         may_miss=(1 - request.attainment) / 2,
+        resources=resources,
     )
+    if market == "spot":
+        offers = [request.spot.offer(c) for c in offers]
+    if not offers and "watts" in resources and device.idle_watts is None:
+        raise Infeasible("its power is not in the catalogue: leave out the limit on it")
     _require_served(request, device, found, offers)
     return offers
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from bursar.report.record import ReceiptLine
-from bursar.report.serving_record import Instances
+from bursar.report.serving_record import HostedRecord, Instances
 from bursar.units import format_amount
 
 UNKNOWN = "–"
@@ -52,16 +52,43 @@ def time_unit(seconds: float) -> tuple[float, str]:
     return (1.0, "s") if seconds < 600 else (60.0, "min") if seconds < 10800 else (3600.0, "h")
 
 
-def fleet_words(fleet: Sequence[Instances]) -> str:
-    """Such as "2 x l4 tp2 fp8 + 1 x l40s bf16"."""
-    shown = ((f"{part.replicas} x {part.device}", *_degrees(part), part.dtype) for part in fleet)
-    return " + ".join(" ".join(words) for words in shown)
+def fleet_words(fleet: Sequence[Instances], hosted: HostedRecord | None = None) -> str:
+    """Such as "2 x l4 tp2 fp8 + 1 x spot l40s bf16 + 5.0 % at groq/llama-3.1-8b-instant"."""
+    shown = [" ".join((*_kind(part), *_degrees(part), part.dtype)) for part in fleet]
+    if hosted is not None:
+        shown.append(f"{share(hosted.share)} at {hosted.name}")
+    return " + ".join(shown)
+
+
+def _kind(part: Instances) -> Iterator[str]:
+    yield f"{part.replicas} x"
+    if part.market != "on-demand":
+        yield part.market
+    yield part.device
 
 
 def _degrees(part: Instances) -> Iterator[str]:
     for name, degree in (("tp", part.tp), ("pp", part.pp), ("dp", part.dp)):
         if degree > 1:
             yield f"{name}{degree}"
+
+
+ONE_MORE = {
+    "usd_per_hour": "dollar an hour",
+    "watts": "watt",
+    "gpus": "GPU",
+}
+"""What a fleet's budget is made of -> one of it."""
+
+
+def fleet_budget(limits: Mapping[str, float]) -> str:
+    """{"usd_per_hour": 20, "watts": 5000} -> "20.00 USD/h, 5 kW"."""
+    shown = {
+        "usd_per_hour": lambda x: f"{dollars(x)} USD/h",
+        "watts": lambda x: f"{short(x)}W",
+        "gpus": lambda x: f"{count(x)} GPUs",
+    }
+    return ", ".join(shown[name](limit) for name, limit in limits.items())
 
 
 def amounts(values: Mapping[str, float | None]) -> str:

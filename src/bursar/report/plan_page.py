@@ -4,13 +4,22 @@ import json
 from html import escape
 
 from bursar.report.elements import cards, copyable, facts, legend, section, table
-from bursar.report.format import count, dollars, duration, fleet_words, share
+from bursar.report.format import (
+    ONE_MORE,
+    count,
+    dollars,
+    duration,
+    fleet_budget,
+    fleet_words,
+    share,
+)
 from bursar.report.serving_charts import Measure, fleets_chart
 from bursar.report.serving_record import FleetRow, PlanRecord
 from bursar.report.simulate_page import goal_words
 
 _MEASURES: dict[Measure, str] = {
     "ttft_p99_s": "p99 time to the first token, s",
+    "e2e_mean_s": "mean time to the last token, s",
     "joules_per_request": "energy, J per request",
 }
 
@@ -19,7 +28,7 @@ def plan_body(record: PlanRecord) -> str:
     """What stands between the page's head and its end."""
     return "\n".join(
         (
-            f"<h1>{escape(f'{record.model}: {fleet_words(record.fleet)}')}</h1>",
+            f"<h1>{escape(f'{record.model}: {fleet_words(record.fleet, record.hosted)}')}</h1>",
             f'<p class="soft">{escape(_asked(record))}</p>',
             f"<p><code>{escape(record.command)}</code></p>",
             _headline(record),
@@ -38,10 +47,15 @@ def plan_body(record: PlanRecord) -> str:
 
 def _asked(record: PlanRecord) -> str:
     goal = f"{goal_words(record.goal)}, for {share(record.attainment)} of requests"
-    if record.budget_usd_per_hour is None:
+    if record.objective != "cost":
+        within = "" if record.limits is None else f", within {fleet_budget(record.limits)}"
+        least = {"latency": "fastest fleet", "energy": "fleet that uses the least energy"}
+        return f"The {least[record.objective]} for {record.trace}{within}: {goal}."
+    if record.limits is None:
         return f"The cheapest fleet for {record.trace}: {goal}."
-    most = f"{dollars(record.budget_usd_per_hour)} USD/h"
-    return f"The most requests like those of {record.trace} for {most}: {goal}."
+    return (
+        f"The most requests like those of {record.trace} for {fleet_budget(record.limits)}: {goal}."
+    )
 
 
 def _headline(record: PlanRecord) -> str:
@@ -50,7 +64,11 @@ def _headline(record: PlanRecord) -> str:
         f"{dollars(record.usd_per_1k_requests)} USD per 1k requests"
     )
     met = f"of {count(record.simulated.requests)} simulated; {share(record.attainment)} asked"
-    best = "the cheapest" if record.budget_usd_per_hour is None else "the most traffic of any"
+    best = "the cheapest" if record.limits is None else "the most traffic of any"
+    to = f"{best} mix of the types it was chosen from, as full as here"
+    if record.objective != "cost":
+        to = "what no fleet of one kind of instance could beat"
+    prices = {"usd_per_hour": record.price} if record.prices is None else record.prices
     return cards(
         (
             ("Rent, USD/h", dollars(record.usd_per_hour), rent),
@@ -59,12 +77,11 @@ def _headline(record: PlanRecord) -> str:
             (
                 "Gap",
                 share(record.gap, 2),
-                f"at most, to {best} mix of the types it was chosen from, as full as here",
+                f"at most, to {to}",
             ),
-            (
-                "Price",
-                count(record.price),
-                "requests/s that one more USD/h would carry",
+            *(
+                ("Price", count(price), f"requests/s that one more {ONE_MORE[name]} would carry")
+                for name, price in prices.items()
             ),
         )
     )
@@ -97,7 +114,7 @@ def _front(record: PlanRecord) -> str:
             charts.append(f"<div>{legend(key)}{chart}</div>")
     head = (
         *("devices", "best fleet", "USD/h", "requests/s", "USD per 1k", "within goal"),
-        *("p99 first", "p99 between", "J per request"),
+        *("p99 first", "p99 between", "mean to last", "J per request"),
     )
     alone = sorted(record.frontier, key=lambda row: row.usd_per_1k_requests)
     lines = [
@@ -106,21 +123,23 @@ def _front(record: PlanRecord) -> str:
     ]
     return section(
         "Cost against latency and energy",
-        "The best fleet of each device alone, simulated on the same requests. The plan has a ring. "
+        "The best fleet of each device alone, and others that are as good as any in cost, latency "
+        "and energy together, simulated on requests of the same traffic. The plan has a ring. "
         "A filled mark is on the front: no other is as good for less.",
-        f'<div class="two">{"".join(charts)}</div>{table(head, lines, numeric=range(2, 9))}',
+        f'<div class="two">{"".join(charts)}</div>{table(head, lines, numeric=range(2, 10))}',
     )
 
 
 def _figures(row: FleetRow) -> tuple[str, ...]:
     return (
-        fleet_words(row.fleet),
+        fleet_words(row.fleet, row.hosted),
         dollars(row.usd_per_hour),
         count(row.requests_per_second),
         dollars(row.usd_per_1k_requests),
         share(row.slo_attainment),
         duration(row.ttft_p99_s),
         duration(row.tpot_p99_s),
+        duration(row.e2e_mean_s),
         count(row.joules_per_request),
     )
 

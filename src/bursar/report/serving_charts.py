@@ -72,11 +72,11 @@ def timeline_chart(
     return chart.svg(name, f"{title} over time; arrow keys read the figures")
 
 
-Measure = Literal["ttft_p99_s", "joules_per_request"]
+Measure = Literal["ttft_p99_s", "e2e_mean_s", "joules_per_request"]
 
 
 def fleets_chart(record: PlanRecord, measure: Measure, title: str) -> tuple[str, Legend]:
-    """Each device's best fleet by cost and `measure`, less is better; the plan has a ring.
+    """Fleets of one device by cost and `measure`, less is better; the plan has a ring.
 
     A filled mark is on the front: no other is as good for less.
     """
@@ -96,19 +96,22 @@ def fleets_chart(record: PlanRecord, measure: Measure, title: str) -> tuple[str,
     if len(front) > 1:
         chart.steps(front, "s6 dashed")
         legend.append(("s6 dashed", "M-11 0h22", "the front"))
-    for i, (name, row, cost, value) in enumerate(drawn, start=-1):
+    names = list(dict.fromkeys(name for name, *_ in drawn if name))
+    for name, row, cost, value in drawn:
         if not name:
             chart.mark((cost, value), RING, "chosen hollow", f"the plan: {_tip(row)}")
             continue
+        i = names.index(name)
         style, shape = f"s{i % 8}", SHAPES[(i + i // 8) % len(SHAPES)]
         fill = "hollow" if _beaten((cost, value), points) else "filled"
         chart.mark((cost, value), shape, f"{style} {fill}", _tip(row))
-        legend.append((f"{style} {fill}", shape, name))
+        if name not in [words for _, _, words in legend]:
+            legend.append((f"{style} {fill}", shape, name))
     return chart.svg(measure, f"{title} against cost; arrow keys read the fleets"), legend
 
 
 def _tip(row: FleetRow) -> str:
-    says = f"{fleet_words(row.fleet)}: {dollars(row.usd_per_hour)} USD/h"
+    says = f"{fleet_words(row.fleet, row.hosted)}: {dollars(row.usd_per_hour)} USD/h"
     if row.ttft_p99_s is not None:
         says += f", {duration(row.ttft_p99_s)} to the first token"
     if row.joules_per_request is not None:

@@ -112,25 +112,46 @@ class Instances(Part):
     dp: int
     dtype: str
     policy: str
+    market: str = "on-demand"
+
+
+class HostedRecord(Part):
+    """A hosted API of the model that carries a share of the requests, in a time not known."""
+
+    name: str
+    share: Share
+    usd_per_hour: Amount
 
 
 class FleetRow(Part):
     """A fleet in one line: what it costs, carries and takes, as simulated on the trace."""
 
     usd_per_hour: Amount
+    gpus: int | None = None
+    """Devices in all instances; None in records before this was kept, as the next."""
+    watts: Amount | None = None
+    """What the devices draw on average."""
     requests_per_second: Amount
     usd_per_1k_requests: Amount
     slo_attainment: Share
     ttft_p99_s: Amount | None
     tpot_p99_s: Amount | None
+    e2e_mean_s: Amount | None = None
+    """Mean time to the last token; None in records before this was kept."""
     joules_per_request: Amount | None
     fleet: tuple[Instances, ...]
+    hosted: HostedRecord | None = None
 
 
 class AloneRow(FleetRow):
-    """The best fleet of some devices alone."""
+    """A fleet of some devices alone: the best, or on the front of cost, latency and energy."""
 
     devices: tuple[str, ...]
+    alone: bool = True
+    """Whether it is the best of these devices."""
+    on_front: bool | None = None
+    """Whether no other row is as good in cost per request, mean latency and energy, and better in
+    one; None in records before this was kept."""
 
 
 class Predicted(Part):
@@ -164,24 +185,40 @@ class PlanRecord(Run, FleetRow):
     attainment: Share
     """The share of requests that had to be within the goal."""
     budget_usd_per_hour: Amount | None
-    """The most rent; None: the cheapest fleet for the trace was asked."""
+    """The most rent, where that is limited."""
+    budget: dict[str, float] | None = None
+    """Limits on "usd_per_hour", "watts" and "gpus"; None: the cheapest fleet was asked."""
     feasible: bool
     gap: Amount
     """The rent, or for a budget the traffic, is within this share of the model's best."""
     price: Amount | None
-    """Requests a second that one more dollar an hour would carry."""
-    probability: Share
-    """That the goal is met, given how far predictions err."""
+    """Requests a second that one more dollar an hour would carry; None where that is no limit."""
+    prices: dict[str, float] | None = None
+    """The same for one more unit of each resource that is paid or limited; 0 where it is ample."""
+    probability: Share | None
+    """That the goal is met, given how far predictions err; None without own instances."""
     predicted: Predicted
     simulated: Simulated
     frontier: tuple[AloneRow, ...]
-    """The best fleet of each device alone."""
+    """The best fleet of each device alone, and the others that are best in cost, latency and energy
+    together."""
+    objective: str = "cost"
+    """What was to be small; "latency" and "energy" are searched among fleets of one kind."""
+    crossover_requests_per_second: Amount | None = None
+    """From which rate on instances are cheaper than the hosted API; None without one, or where
+    they never are."""
     worth_measuring: dict[str, float]
     """Device -> dollars an hour that knowing its true speed would save, on average."""
     binding: tuple[str, ...]
     """Why a device alone can't serve the trace, "DEVICE: REASON" for each that can't."""
     commands: Commands
     kubernetes: dict[str, Any]
+
+    @property
+    def limits(self) -> dict[str, float] | None:
+        """`budget`, also of records that only have one in dollars."""
+        rent = self.budget_usd_per_hour
+        return {"usd_per_hour": rent} if self.budget is None and rent is not None else self.budget
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,17 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from bursar.allocate.demand import DOLLARS, UNITS
 from bursar.errors import BadInput
+from bursar.fleet.apex import OBJECTIVES
+from bursar.fleet.candidates import loads
 from bursar.fleet.commands import kubernetes, manifests, sglang_serve, vllm_serve
 from bursar.fleet.confidence import chance, log_spread, slower, worth_measuring
-from bursar.fleet.mix import MixResult
-from bursar.fleet.plan import Request, plan_fleet
-from bursar.fleet.search import FleetPlan
+from bursar.fleet.kinds import kinds
+from bursar.fleet.market import MARKETS, Spot, crossover
+from bursar.fleet.plan import HOSTED, FleetPlans, Request, plan_fleet
+from bursar.fleet.planned import FleetPlan
 from bursar.policies.batching import BATCHING
 from bursar.report.serving_record import GoalRecord, PlanRecord
 from bursar.run.folder import new_folder, write
 from bursar.run.simulating import require_known
-from bursar.units import parse_amounts
 from bursar.version import __version__
 from bursar.workload.traces import Trace, read_trace
 
@@ -37,7 +41,8 @@ def run_plan(
     speed: float,
     *,
     policy: str,
-    usd_per_hour: float | None,
+    limits: dict[str, float] | None,
+    objective: str = "cost",
     out: Path,
     on_progress: Callable[[float, str], None],
     command: str = "",
@@ -49,9 +54,12 @@ def run_plan(
     """
     started, goal = datetime.now(UTC), request.goal
     require_known("policy", policy, BATCHING)
+    for market in request.markets:
+        require_known("market", market, MARKETS)
+    require_known("objective", objective, OBJECTIVES)
     with new_folder(out):
         trace = read_trace(path).sped_up(speed)
-        planning = _Planning(request, trace, policy, usd_per_hour)
+        planning = _Planning(request, trace, policy, limits, objective)
         record = PlanRecord(
             kind="plan",
             command=command,
@@ -61,13 +69,17 @@ def run_plan(
             trace=path.name,
             goal=GoalRecord(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s),
             attainment=request.attainment,
-            budget_usd_per_hour=usd_per_hour,
+            budget_usd_per_hour=(limits or {}).get(DOLLARS),
+            budget=limits,
+            objective=objective,
             settings={
                 "trace": str(path),
                 "speed": speed,
                 "devices": ", ".join(one.name for one in request.devices),
                 "dtypes": ", ".join(request.dtypes),
                 "policy": policy,
+                "markets": ", ".join(request.markets),
+                **{f"spot {name}": getattr(request.spot, name) for name in Spot.__slots__},
             },
             **planning.run(on_progress),
         )
@@ -82,7 +94,8 @@ class _Planning:
     request: Request
     trace: Trace
     policy: str
-    usd_per_hour: float | None
+    limits: dict[str, float] | None
+    objective: str
 
     def run(self, on_progress: Callable[[float, str], None]) -> dict[str, Any]:
         """The plan's part of the record. Raises `Infeasible` when there is none."""
@@ -91,22 +104,44 @@ class _Planning:
             self.request,
             self.trace,
             policy,
-            usd_per_hour=self.usd_per_hour,
+            limits=self.limits,
+            objective=self.objective,
+            with_front=True,
             on_progress=lambda share, says: on_progress(0.9 * share, says),
         )
         on_progress(0.9, "chance")
         best, alone = plans.best, plans.alone
-        spread = log_spread(best.instances[0].deployment)
+        own = [c.deployment for p in (best, *alone.values()) for c in p.instances]
+        spread = log_spread(own[0]) if own else 0.0
         record = {
             "feasible": True,
             **self._record(best),
-            "probability": chance(lambda factor: self._met(best, factor), spread),
-            "frontier": [{"devices": [n], **self._row(plan)} for n, plan in alone.items()],
-            "worth_measuring": worth_measuring(self._costs(alone), spread),
+            "probability": chance(lambda factor: self._met(best, factor), spread)
+            if best.instances
+            else None,
+            "frontier": self._frontier(plans),
+            "crossover_requests_per_second": self._crossover(alone),
+            "worth_measuring": worth_measuring(self._costs(alone), spread) if own else {},
             "binding": [f"{name}: {why}" for name, why in plans.binding.items()],
         }
         on_progress(1.0, "")
         return record
+
+    def _frontier(self, plans: FleetPlans) -> list[dict[str, Any]]:
+        """The best fleet of each device alone, and all others on the front."""
+        rows = [{"devices": [n], **self._row(plan)} for n, plan in plans.alone.items()]
+        known = [row["fleet"] for row in rows]
+        for plan in plans.front:
+            row = self._row(plan)
+            if row["fleet"] not in known:
+                name = plan.instances[0].deployment.device.name
+                rows.append({"devices": [name], "alone": False, **row})
+        axes = ("usd_per_1k_requests", "e2e_mean_s", "joules_per_request")
+        drawn = np.array([[np.inf if r[a] is None else r[a] for a in axes] for r in rows])
+        for row, own in zip(rows, drawn, strict=True):
+            better = np.all(drawn <= own, axis=1) & np.any(drawn < own, axis=1)
+            row["on_front"] = not better.any()
+        return rows
 
     def _met(self, plan: FleetPlan, factor: float) -> bool:
         """Whether the plan meets the goal when everything takes `factor` times as long."""
@@ -117,20 +152,34 @@ class _Planning:
     def _costs(self, alone: dict[str, FleetPlan]) -> dict[str, float]:
         """Dollars an hour for the same traffic on each device alone."""
         rate = float(np.mean([p.requests_per_second for p in alone.values()])) if alone else 0.0
-        return {n: p.usd_per_hour * rate / p.requests_per_second for n, p in alone.items()}
+        own = {n: p for n, p in alone.items() if p.instances}
+        return {n: p.usd_per_hour * rate / p.requests_per_second for n, p in own.items()}
+
+    def _crossover(self, alone: dict[str, FleetPlan]) -> float | None:
+        """From which rate on an instance is cheaper than the hosted API, if that is offered."""
+        if HOSTED not in alone:
+            return None
+        rates = kinds(self.trace).requests_per_second
+        own = {c.name: c for plan in alone.values() for c in plan.instances}
+        full = {name: rates.sum() / loads([c], rates).sum() for name, c in own.items()}
+        return crossover(
+            ((c.usd_per_hour, full[name]) for name, c in own.items()),
+            alone[HOSTED].usd_per_hour / 3600 / alone[HOSTED].requests_per_second,
+        )
 
     def _row(self, plan: FleetPlan) -> dict[str, Any]:
         """A plan in one line: what it costs, carries and takes."""
-        joules = _joules(plan.simulated)
-        served = int(np.isfinite(plan.simulated.e2e_s).sum())
         return {
             "usd_per_hour": plan.usd_per_hour,
+            "watts": plan.watts,
+            "gpus": plan.gpus,
             "requests_per_second": plan.requests_per_second,
             "usd_per_1k_requests": plan.usd_per_hour / plan.requests_per_second / 3.6,
             "slo_attainment": plan.attainment,
             "ttft_p99_s": _quantile(plan.simulated.ttft_s, 0.99),
             "tpot_p99_s": _quantile(plan.simulated.tpot_s, 0.99),
-            "joules_per_request": None if joules is None or not served else joules / served,
+            "e2e_mean_s": _mean(plan.simulated.e2e_s),
+            "joules_per_request": plan.joules_per_request,
             "fleet": [
                 {
                     "device": c.deployment.device.name,
@@ -142,9 +191,17 @@ class _Planning:
                     "dp": c.deployment.dp,
                     "dtype": c.deployment.dtype,
                     "policy": self.policy,
+                    "market": c.market,
                 }
                 for c, n in zip(plan.instances, plan.counts, strict=True)
             ],
+            "hosted": {
+                "name": plan.hosted_name,
+                "share": plan.hosted_share,
+                "usd_per_hour": plan.hosted_usd_per_hour,
+            }
+            if plan.hosted_share > 0
+            else None,
         }
 
     def _record(self, plan: FleetPlan) -> dict[str, Any]:
@@ -152,7 +209,8 @@ class _Planning:
         policy = BATCHING[self.policy]()
         lines = [vllm_serve(c.deployment, model, policy) for c in plan.instances]
         return self._row(plan) | {
-            "price": plan.requests_per_second_per_usd,
+            "price": plan.prices.get(DOLLARS),
+            "prices": plan.prices,
             "gap": plan.fleet.gap,
             "predicted": {"fill": list(plan.fill)},
             "simulated": {"requests": len(plan.trace), "slo_attainment": plan.attainment},
@@ -169,20 +227,41 @@ class _Planning:
         }
 
 
-def parse_rent(text: str | None) -> float | None:
-    """Dollars an hour from "20 USD/h"; None stays None. Raises `BadInput`."""
+_BUDGETS = {
+    "usd/h": (DOLLARS, 1.0),
+    "$/h": (DOLLARS, 1.0),
+    "w": ("watts", 1.0),
+    "kw": ("watts", 1e3),
+    "mw": ("watts", 1e6),
+    "gpu": ("gpus", 1.0),
+    "gpus": ("gpus", 1.0),
+    "devices": ("gpus", 1.0),
+}
+"""Unit, in lower case -> what it limits, and in how many of its units."""
+
+
+def parse_budget(text: str | None) -> dict[str, float] | None:
+    """Limits of a fleet from "20 USD/h, 5 kW, 8 GPUs"; None stays None. Raises `BadInput`."""
     if text is None:
         return None
-    amounts = parse_amounts(text.strip().removesuffix("/h"))
-    if set(amounts) != {"usd"} or not text.strip().endswith("/h"):
-        raise BadInput(f'the budget is {text!r}; give dollars an hour, such as "20 USD/h"')
-    return amounts["usd"]
+    limits: dict[str, float] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z$/]+)\s*", part.lower())
+        if match is None or match[2] not in _BUDGETS:
+            raise BadInput(
+                f"the budget is {text!r}; give dollars an hour, power or devices, such as "
+                '"20 USD/h", "5 kW" or "8 GPUs", joined by commas'
+            )
+        name, factor = _BUDGETS[match[2]]
+        if name in limits:
+            raise BadInput(f"{UNITS[name]} are limited twice in {text!r}: name them once")
+        limits[name] = float(match[1]) * factor
+    return limits
 
 
-def _joules(result: MixResult) -> float | None:
-    used = [part.usage.joules for part in result.parts if part is not None]
-    known = [x for x in used if x is not None]
-    return sum(known) if len(known) == len(used) else None
+def _mean(seconds: Any) -> float | None:
+    known = seconds[np.isfinite(seconds)]
+    return float(np.mean(known)) if len(known) else None
 
 
 def _quantile(seconds: Any, q: float) -> float | None:
