@@ -10,6 +10,8 @@ ranked_queue    who waits
 kv_cache        blocks held and free (prefix_cache: those of prompts that begin alike)
 history         how long the last answers were
 decode_batch    decoding jobs in closed form
+controls        what acts on replicas at times of its own
+scaling         replicas that come and go
 server          what a replica is made of
 step_times      the protocol for how long steps take; the simplest one
 roofline_times  the step cost model in that form (attention_rows: its attention)
@@ -22,6 +24,7 @@ outcomes        what happens to each request, collected on the way
 
 from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
 from bursar.simulate.roofline_times import RooflineTimes
+from bursar.simulate.scaling import Scaling
 from bursar.simulate.series import Timeline
 from bursar.simulate.serve import simulate, simulate_users
 from bursar.simulate.server import Server, server_of
@@ -35,6 +38,7 @@ __all__ = [
     "Link",
     "Pool",
     "RooflineTimes",
+    "Scaling",
     "Server",
     "Simulation",
     "StepTimes",

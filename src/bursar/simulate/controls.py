@@ -49,6 +49,7 @@ def play(fleet: Replicas, jobs: Iterable[Job], controls: Sequence[Control]) -> N
     for job in jobs:
         while _next(fleet, acting) < job.arrived:
             _step(fleet, acting)
+        fleet.arrivals.append(job.arrived)
         fleet.submit(job)
     while len(fleet.outcomes.done) < fleet.routed:
         if fleet.next_end() == math.inf and not any(one.working for one in acting):

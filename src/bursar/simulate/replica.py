@@ -107,6 +107,7 @@ class Replica:
     def close(self, now: float) -> None:
         """Nothing comes any more, and the clock stands at `now`."""
         self.series.add(self.now, now, 0, 0.0, 0, self._times.idle_watts or 0.0)
+        self.now = now
 
     def advance(self) -> None:
         """Carry out the plan, which brings the clock to `end`; then ask the policy, and plan."""

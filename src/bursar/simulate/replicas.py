@@ -40,6 +40,10 @@ class Replicas:
         self._policy, self._router, self.price = policy, router, price
         self.open = [self.rent() for _ in range(size)]
         """Places in `all` of those that take requests."""
+        self.draining: list[int] = []
+        """Of those that will be given back when they are empty."""
+        self.arrivals: list[float] = []
+        """When each request came (seconds), for controls to read."""
         self.capacity_tokens = server.blocks * server.block_tokens
         self._due: list[tuple[float, int]] = []
         """(end of a plan, replica); an entry is out of date when the plan's end has changed."""
@@ -73,17 +77,38 @@ class Replicas:
         self.rented.append((self.now, math.inf))
         return len(self.all) - 1
 
-    def give_back(self, place: int) -> None:
-        """Rent a replica no longer, which takes no requests and has none."""
-        self.all[place].close(self.now)
-        self.rented[place] = (self.rented[place][0], self.now)
+    def give_back(self, place: int, at: float) -> None:
+        """Rent a replica until `at`, now or earlier; it has had no requests since."""
+        self.all[place].close(at)
+        self.rented[place] = (self.rented[place][0], at)
+
+    def drain(self, place: int) -> None:
+        """Open no longer: those who wait and have never run go elsewhere, the others stay."""
+        self.open.remove(place)
+        replica = self.all[place]
+        for job in [job for job in replica.waiting if not job.generated]:
+            replica.withdraw(job, self.now)
+            self.route(job)
+        self.changed(place)
+        if replica.waiting or replica.running:
+            self.draining.append(place)
+        else:
+            self.give_back(place, self.now)
+
+    def give_back_drained(self) -> None:
+        """Those that are empty by now were rented until they became so."""
+        for place in self.draining[:]:
+            replica = self.all[place]
+            if not (replica.waiting or replica.running or replica.free_blocks < replica.blocks):
+                self.draining.remove(place)
+                self.give_back(place, replica.now)
 
     def close(self, until: float) -> None:
-        """Nothing comes any more, and all is given back at `until`."""
-        self.now = until
+        """Nothing comes any more, and what is still rented is given back at `until`."""
+        self.give_back_drained()
         for place, span in enumerate(self.rented):
             if span[1] == math.inf:
-                self.give_back(place)
+                self.give_back(place, until)
 
     def changed(self, place: int) -> None:
         """To be called when a replica's plan now ends at another time."""
