@@ -11,6 +11,7 @@ kv_cache        blocks held and free (prefix_cache: those of prompts that begin 
 history         how long the last answers were
 decode_batch    decoding jobs in closed form
 controls        what acts on replicas at times of its own
+migration       running jobs that move to another replica
 scaling         replicas that come and go
 server          what a replica is made of
 step_times      the protocol for how long steps take; the simplest one
@@ -23,6 +24,7 @@ outcomes        what happens to each request, collected on the way
 """
 
 from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
+from bursar.simulate.migration import Migration
 from bursar.simulate.roofline_times import RooflineTimes
 from bursar.simulate.scaling import Scaling
 from bursar.simulate.series import Timeline
@@ -36,6 +38,7 @@ __all__ = [
     "Line",
     "LinearTimes",
     "Link",
+    "Migration",
     "Pool",
     "RooflineTimes",
     "Scaling",
