@@ -9,6 +9,7 @@ from bursar import catalog
 from bursar.cost import Deployment
 from bursar.errors import BadInput
 from bursar.policies.batching import SarathiServe
+from bursar.policies.migration import FreenessRange
 from bursar.policies.routing import LeastJobs
 from bursar.policies.scaling import SCALING, Fixed, ScalingState, TargetLoad, WorthTheRent
 from bursar.price import Price
@@ -98,11 +99,14 @@ def test_a_replica_drains_and_is_paid_until_its_last_answer() -> None:
     assert run.usage.usd == pytest.approx(RENT * (run.usage.seconds + sum(last)))
 
 
-@pytest.mark.parametrize("name", sorted(SCALING))
+SCALERS = {name: make() for name, make in SCALING.items()} | {"freeness": FreenessRange()}
+
+
+@pytest.mark.parametrize("name", sorted(SCALERS))
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_every_request_is_served_once_within_the_bounds(name: str, seed: int) -> None:
     trace = day(seed, 300.0)
-    scaling = Scaling(SCALING[name](), 20.0, minimum=2, maximum=5, patience_seconds=20.0)
+    scaling = Scaling(SCALERS[name], 20.0, minimum=2, maximum=5, patience_seconds=20.0)
     run = serve(trace, 3, scaling)
     assert run.served.all()
     assert run.usage.tokens == trace.input_tokens.sum() + trace.output_tokens.sum()

@@ -70,8 +70,8 @@ class Llumnix:
     """
 
     freeness: Freeness = field(default_factory=Freeness)
-    source_below: float = 100.0
-    target_above: float = 200.0
+    source_below: float = 50.0
+    target_above: float = 100.0
 
     def __post_init__(self) -> None:
         if not self.source_below <= self.target_above:
