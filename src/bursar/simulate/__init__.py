@@ -13,6 +13,8 @@ decode_batch    decoding jobs in closed form
 controls        what acts on replicas at times of its own
 migration       running jobs that move to another replica
 scaling         replicas that come and go
+power           clocks of a row of servers under a power limit
+phase_power     step times with the power of prompts and decodes, at any clock
 server          what a replica is made of
 step_times      the protocol for how long steps take; the simplest one
 roofline_times  the step cost model in that form (attention_rows: its attention)
@@ -25,6 +27,8 @@ outcomes        what happens to each request, collected on the way
 
 from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
 from bursar.simulate.migration import Migration
+from bursar.simulate.phase_power import PhasedTimes, PhasePower
+from bursar.simulate.power import PowerCap
 from bursar.simulate.roofline_times import RooflineTimes
 from bursar.simulate.scaling import Scaling
 from bursar.simulate.series import Timeline
@@ -39,7 +43,10 @@ __all__ = [
     "LinearTimes",
     "Link",
     "Migration",
+    "PhasePower",
+    "PhasedTimes",
     "Pool",
+    "PowerCap",
     "RooflineTimes",
     "Scaling",
     "Server",

@@ -272,12 +272,14 @@ class Replica:
 
     # --- what a fleet does with its replicas -----------------------------------------------------
 
-    @property
-    def watts(self) -> float:
-        """Power while the plan runs."""
+    def joules_until(self, now: float) -> float:
+        """Energy of steps and of idling since the start; `now` is not beyond `end`."""
+        idle, since = self._times.idle_watts or 0.0, now - self.now
+        joules = self.busy_joules + idle * (self.now - self.busy_seconds)
         if not self._steps:
-            return self._times.idle_watts or 0.0
-        return self._line.joules_of(self._steps) / self._line.seconds_of(self._steps)
+            return joules + idle * since
+        line, steps = self._line, self._steps
+        return joules + line.joules_of(steps) * since / line.seconds_of(steps)
 
     def retime(self, times: StepTimes, now: float) -> None:
         """Steps that begin after `now` take other times; the windows are the same."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from bursar.policies.routing.base import FleetState, Router, wanted_tokens
 from bursar.policies.routing.by_tokens import CachedPrefix, LeastTokens
-from bursar.policies.routing.in_turn import JoinIdle, LeastJobs, RoundRobin
+from bursar.policies.routing.in_turn import ByPriority, JoinIdle, LeastJobs, RoundRobin
 
 ROUTING: dict[str, Callable[[], Router]] = {
     "round_robin": RoundRobin,
@@ -17,6 +17,7 @@ ROUTING: dict[str, Callable[[], Router]] = {
 
 __all__ = [
     "ROUTING",
+    "ByPriority",
     "CachedPrefix",
     "FleetState",
     "JoinIdle",
