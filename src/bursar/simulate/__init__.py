@@ -15,6 +15,8 @@ migration       running jobs that move to another replica
 scaling         replicas that come and go
 power           clocks of a row of servers under a power limit
 phase_power     step times with the power of prompts and decodes, at any clock
+lending         replicas that lend each other memory
+dist_attention  attention in parts, merged exactly
 server          what a replica is made of
 step_times      the protocol for how long steps take; the simplest one
 roofline_times  the step cost model in that form (attention_rows: its attention)
@@ -26,6 +28,8 @@ outcomes        what happens to each request, collected on the way
 """
 
 from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
+from bursar.simulate.dist_attention import attend, merge
+from bursar.simulate.lending import Lending, remote_attention
 from bursar.simulate.migration import Migration
 from bursar.simulate.phase_power import PhasedTimes, PhasePower
 from bursar.simulate.power import PowerCap
@@ -39,6 +43,7 @@ from bursar.simulate.step_times import Line, LinearTimes, StepTimes
 from bursar.simulate.tabulated_times import TabulatedTimes
 
 __all__ = [
+    "Lending",
     "Line",
     "LinearTimes",
     "Link",
@@ -54,7 +59,10 @@ __all__ = [
     "StepTimes",
     "TabulatedTimes",
     "Timeline",
+    "attend",
     "link_of",
+    "merge",
+    "remote_attention",
     "server_of",
     "simulate",
     "simulate_split",
