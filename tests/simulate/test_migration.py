@@ -142,11 +142,10 @@ class Once:
 def test_a_job_decodes_while_its_cache_is_sent_and_stops_only_for_the_last_tokens(
     stop: float,
 ) -> None:
-    """Worked by hand: steps of 10 ms, and 1,000 bytes a token at 10,000 bytes a second.
+    """Worked by hand: steps of 10 ms, a token of 1,000 bytes takes 1 ms.
 
-    At second 1 there are 99 decode steps and 102 tokens cached; they take 10.2 s, in which 1,020
-    tokens come that take 102 s. The answer ends before: so the link is 100 times as fast, 0.102 s;
-    then 10 tokens take 0.01 s; then one, and the one of the step under way.
+    At second 1 about 100 tokens are cached, which take 0.1 s; the 10 that come meanwhile take
+    0.01 s; then one is left, and the one of the step under way: 2 ms in which the job stands still.
     """
     link = Link(1e6, lambda tokens: 1000.0 * np.asarray(tokens, dtype=float))
     trace, server = Trace([0.0], [3], [400]), Server(LinearTimes(0.01), blocks=100)

@@ -65,7 +65,9 @@ class InfiniteLlm:
             if one.running
         ]
         for debtor, blocks in growing:  # first: those that run, or they would be preempted
-            loans += self._borrow(state, spare, debtor, blocks, from_all=True)
+            grown = self._borrow(state, spare, debtor, blocks, from_all=True)
+            missing[debtor] -= sum(loan.blocks for loan in grown)
+            loans += grown
         for _, debtor in turns:
             offers = self._offers(state, spare, debtor, from_all=debtor == collects)
             if debtor == collects or sum(blocks for blocks, _ in offers) >= missing[debtor]:

@@ -8,7 +8,11 @@ Symbols: M -> BatchState.blocks; B -> len(BatchState.running); F -> Freeness.ste
 Differs: dispatch counts all requests that wait, migration only the first, as the authors' code
     does; a fleet that drains is told so, instead of by a request without end; a move begins only
     where the cache fits and the other instance stays the freer one.
-Checked: tests/papers/test_llumnix.py:
+Checked: tests/papers/test_llumnix.py: eight A10s at the load they can just carry, transfers
+    charged: the 99th percentile to the first token is below 0.7 times that of load-aware dispatch
+    without migration, preemptions are below 0.85 times; not over a slow link, nor with memory to
+    spare. Urgent requests are at least 1.3 times as fast. No fleet that is smaller at an equal
+    tail was found: draining by migration saves rent, and takes away what was in reserve.
 Seed: 95
 """
 
