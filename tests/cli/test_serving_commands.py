@@ -46,6 +46,27 @@ def test_more_replicas_wait_less_and_cost_more() -> None:
     assert many.document["devices"] == 4
 
 
+def test_a_fleet_that_scales_costs_less_than_its_peak_all_the_time() -> None:
+    scaled = bursar(
+        *("simulate", *ON, "--device", "l4", "--speed", "2", "--json"),
+        *("--scale", "target_load", "--most-replicas", "4", "--cold-start", "5 s"),
+    )
+    assert scaled.code == 0, scaled.err
+    replicas = scaled.document["replicas"]
+    assert 1 < replicas <= 4
+    fixed = bursar(
+        "simulate", *ON, "--device", "l4", "--speed", "2", "--json", "--replicas", str(replicas)
+    )
+    rates = [
+        run["usage"]["usd"] / run["usage"]["seconds"] for run in (scaled.document, fixed.document)
+    ]
+    assert rates[0] < 0.95 * rates[1]
+    folder = Path(scaled.document["run_dir"])
+    rented = json.loads((folder / "run.json").read_text("utf-8"))["timeline"]["replicas"]
+    assert min(rented) >= 1
+    assert "replicas rented" in (folder / "report.html").read_text("utf-8")
+
+
 def test_prompts_that_begin_alike_are_computed_once_with_a_prefix_cache() -> None:
     lines = [f"{i},1000,10,{i % 2}" for i in range(20)]
     head = "arrival_s,input_tokens,output_tokens,prefix_id"
@@ -223,6 +244,11 @@ def test_what_is_refused_leaves_no_folder() -> None:
     [
         (("simulate", *ON, "--device", "h1000"), 2, "h1000"),
         (("simulate", *ON, "--device", "l4", "--policy", "magic"), 2, "unknown policy 'magic'"),
+        (("simulate", *ON, "--device", "l4", "--scale", "up"), 2, "unknown scale 'up'"),
+        (
+            ("simulate", *ON, "--device", "l4", "--scale", "target_load", "--most-replicas", "0"),
+            *(2, "maximum = 0"),
+        ),
         (("simulate", *ON, "--device", "l4", "--ttft", "2"), 2, "no unit"),
         (("simulate", *ON, "--device", "l4", "--ttft", "2 USD"), 2, "give a time"),
         (("simulate", *ON, "--device", "l4", "--speed", "-1"), 2, "factor is -1"),

@@ -18,6 +18,7 @@ from bursar.fleet.market import MARKETS, Spot
 from bursar.fleet.plan import Request
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
+from bursar.policies.scaling import SCALING
 from bursar.report.format import LATENCIES, ONE_MORE, fleet_words, seconds
 from bursar.report.serving_record import FleetRow, PlanRecord, SimulateRecord
 from bursar.run.folder import fresh_dir
@@ -35,6 +36,9 @@ def simulate(
     replicas: Annotated[int, typer.Option(help="how many such servers")] = 1,
     policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
     router: Annotated[str, typer.Option(help=", ".join(ROUTING))] = "round_robin",
+    scale: Annotated[str, typer.Option(help=", ".join(SCALING))] = "fixed",
+    most_replicas: Annotated[int, typer.Option(help="with --scale, from --replicas on")] = 64,
+    cold_start: Annotated[str, typer.Option(help="with --scale, until one serves")] = "60 s",
     tp: Annotated[int, typer.Option(help="tensor parallel devices")] = 1,
     pp: Annotated[int, typer.Option(help="pipeline stages")] = 1,
     dp: Annotated[int, typer.Option(help="data parallel groups, experts spread over all")] = 1,
@@ -57,6 +61,9 @@ def simulate(
         tables=tables,
         calibration=calibration,
         prefix_cache=prefix_cache,
+        scale=scale,
+        most_replicas=most_replicas,
+        cold_start_seconds=parse_seconds(cold_start, "--cold-start") or 0.0,
     )
     goal = Goal(parse_seconds(ttft, "--ttft"), parse_seconds(tpot, "--tpot"))
     folder = fresh_dir(runs, f"simulate-{trace.stem}-{device}")

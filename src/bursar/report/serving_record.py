@@ -55,11 +55,14 @@ class TimelineRecord(Part):
     """Held blocks of KV cache."""
     watts: Column | None
     """None when no energy is known."""
+    replicas: Column | None = None
+    """Replicas that were rented; None in records from before they could come and go."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         columns = {"waiting": self.waiting, "running": self.running, "blocks": self.blocks}
-        _require_equal(**columns, **({} if self.watts is None else {"watts": self.watts}))
+        optional = {"watts": self.watts, "replicas": self.replicas}
+        _require_equal(**columns, **{n: x for n, x in optional.items() if x is not None})
         return self
 
 
@@ -70,10 +73,13 @@ class SimulateRecord(Run):
     model: str
     device: str
     replicas: int
+    """The most there were at once."""
     devices: int
-    """In all replicas."""
+    """In all these replicas."""
     policy: str
     router: str
+    scale: str = "fixed"
+    """What decided how many replicas there were."""
     trace: str
     goal: GoalRecord
     requests: int
@@ -81,6 +87,8 @@ class SimulateRecord(Run):
     left_out: int
     """Requests of the file that were not served when it was recorded, and so not simulated."""
     preemptions: int
+    moves: int = 0
+    """Of running requests, from one replica to another."""
     prefix_hit_rate: Share = 0.0
     """Share of the prompts' tokens that were in the cache already."""
     slo_attainment: Share | None

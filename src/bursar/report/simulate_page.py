@@ -111,6 +111,8 @@ def _over_time(record: SimulateRecord) -> str:
     ]
     if line.watts is not None:
         charts.append(timeline_chart(line, line.watts, "power, W", "watts"))
+    if line.replicas is not None and record.scale != "fixed":
+        charts.append(timeline_chart(line, line.replicas, "replicas rented", "replicas"))
     most = max(line.blocks)
     says = (
         f"Means over {duration(line.width_seconds)}, of all replicas together. A KV block holds "

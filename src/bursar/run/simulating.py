@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from bursar.errors import BadInput
 from bursar.fleet import Goal
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
+from bursar.policies.scaling import SCALING
 from bursar.report.serving_record import (
     Distribution,
     GoalRecord,
@@ -28,6 +30,7 @@ from bursar.report.serving_record import (
 )
 from bursar.run.folder import new_folder, write
 from bursar.simulate import (
+    Scaling,
     Server,
     Simulation,
     Timeline,
@@ -62,6 +65,23 @@ class Serving:
     calibration: str = ""
     """A file that `bursar calibrate --serving` wrote; "": what ships."""
     prefix_cache: bool = False
+    scale: str = "fixed"
+    most_replicas: int = 64
+    """When scaled, which is never below `replicas`."""
+    cold_start_seconds: float = 60.0
+
+    def controls(self) -> tuple[Scaling, ...]:
+        """What rents and gives back replicas meanwhile."""
+        if self.scale == "fixed":
+            return ()
+        return (
+            Scaling(
+                SCALING[self.scale](),
+                self.cold_start_seconds,
+                minimum=self.replicas,
+                maximum=self.most_replicas,
+            ),
+        )
 
     def server(self, place: Deployment) -> Server:
         """What a replica is made of."""
@@ -71,6 +91,7 @@ class Serving:
         """One replica. Raises `BadInput` for unknown names and unreadable files."""
         require_known("policy", self.policy, BATCHING)
         require_known("router", self.router, ROUTING)
+        require_known("scale", self.scale, SCALING)
         return Deployment(
             model(self.model),
             device(self.device),
@@ -112,8 +133,10 @@ def run_simulate(
             BATCHING[serving.policy](),
             replicas=serving.replicas,
             router=ROUTING[serving.router](),
+            controls=serving.controls(),
         )
         seconds = time.perf_counter() - start
+        replicas = math.ceil(found.timeline.replicas.max() - 1e-6)
         attained = found.attainment(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s)
         record = SimulateRecord(
             kind="simulate",
@@ -122,10 +145,11 @@ def run_simulate(
             started=started.isoformat(timespec="seconds"),
             model=place.model.name,
             device=place.device.name,
-            replicas=serving.replicas,
-            devices=place.devices * serving.replicas,
+            replicas=replicas,
+            devices=place.devices * replicas,
             policy=serving.policy,
             router=serving.router,
+            scale=serving.scale,
             trace=path.name,
             goal=GoalRecord(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s),
             left_out=recording.left_out,
@@ -136,7 +160,7 @@ def run_simulate(
                 "speed": speed,
                 **{name: getattr(serving, name) for name in Serving.__slots__},
             },
-            **_figures(found, server, serving.replicas),
+            **_figures(found, server, replicas),
         )
         write(record, out)
     return record
@@ -197,6 +221,7 @@ def _timeline(line: Timeline) -> TimelineRecord:
         running=_rounded(line.running),
         blocks=_rounded(line.blocks),
         watts=None if line.watts is None else _rounded(line.watts),
+        replicas=_rounded(line.replicas),
     )
 
 

@@ -14,6 +14,13 @@ swapping        caches that go to the host's memory and come back (host_memory: 
 kv_cache        blocks held and free (prefix_cache: those of prompts that begin alike)
 history         how long the last answers were
 decode_batch    decoding jobs in closed form
+controls        what acts on replicas at times of its own
+migration       running jobs that move to another replica
+scaling         replicas that come and go
+power           clocks of a row of servers under a power limit
+phase_power     step times with the power of prompts and decodes, at any clock
+lending         replicas that lend each other memory
+dist_attention  attention in parts, merged exactly
 server          what a replica is made of
 step_times      the protocol for how long steps take; the simplest one
 roofline_times  the step cost model in that form (attention_rows: its attention)
@@ -34,9 +41,15 @@ expert_pipeline `ExpertPipeline`: experts that are loaded while others compute
 from bursar.simulate.agent_graph import simulate_graph
 from bursar.simulate.block_chains import ChainDevice, ChainRequest, place_chains, simulate_chains
 from bursar.simulate.disaggregated import Link, Pool, link_of, simulate_split
+from bursar.simulate.dist_attention import attend, merge
 from bursar.simulate.host_link import Transfers
 from bursar.simulate.host_memory import HostMemory, host_memory_of
+from bursar.simulate.lending import Lending, remote_attention
+from bursar.simulate.migration import Migration
+from bursar.simulate.phase_power import PhasedTimes, PhasePower
+from bursar.simulate.power import PowerCap
 from bursar.simulate.roofline_times import RooflineTimes
+from bursar.simulate.scaling import Scaling
 from bursar.simulate.series import Timeline
 from bursar.simulate.serve import simulate, simulate_users
 from bursar.simulate.server import Server, server_of
@@ -49,12 +62,18 @@ __all__ = [
     "ChainDevice",
     "ChainRequest",
     "HostMemory",
+    "Lending",
     "Line",
     "LinearTimes",
     "Link",
+    "Migration",
+    "PhasePower",
+    "PhasedTimes",
     "Pool",
+    "PowerCap",
     "Query",
     "RooflineTimes",
+    "Scaling",
     "Server",
     "Simulation",
     "Stage",
@@ -62,9 +81,12 @@ __all__ = [
     "TabulatedTimes",
     "Timeline",
     "Transfers",
+    "attend",
     "host_memory_of",
     "link_of",
+    "merge",
     "place_chains",
+    "remote_attention",
     "server_of",
     "simulate",
     "simulate_chains",

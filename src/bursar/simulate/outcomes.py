@@ -15,6 +15,8 @@ class Outcomes:
         self.first_token: list[float] = []
         self.finished: list[float] = []
         self.preemptions: list[int] = []
+        self.moves: list[int] = []
+        """How often it went to another replica while it was running."""
         self.stalled: list[float] = []
         """The longest wait for a token after a preemption or a move; 0.0 without either."""
         self.cached: list[int] = []
@@ -30,6 +32,7 @@ class Outcomes:
         self.first_token.append(math.nan)
         self.finished.append(math.nan)
         self.preemptions.append(0)
+        self.moves.append(0)
         self.stalled.append(0.0)
         self.cached.append(0)
         return len(self.outputs) - 1

@@ -22,7 +22,7 @@ from bursar.simulate.outcomes import Outcomes
 from bursar.simulate.ranked_queue import RankedQueue
 from bursar.simulate.series import Series
 from bursar.simulate.server import Server
-from bursar.simulate.step_times import Line
+from bursar.simulate.step_times import Line, StepTimes
 from bursar.simulate.swapping import Swapping
 
 _STILL = Line(0.0, 0.0, 0.0, 0.0, 0)
@@ -55,7 +55,7 @@ class Replica:
         self._last_token: dict[int, float] = {}
         """Of jobs preempted or come from elsewhere, by index."""
         self._resumed: dict[int, float] = {}
-        """The same of those whose cache is back, until they have decoded."""
+        """The same of those who came or came back with their cache, until they have decoded."""
         self.series, self.gaps = Series(), Gaps()
         self.busy_seconds = self.busy_joules = self.now = 0.0
         self._wait()
@@ -121,6 +121,7 @@ class Replica:
     def close(self, now: float) -> None:
         """Nothing comes any more, and the clock stands at `now`."""
         self.series.add(self.now, now, 0, 0.0, 0, self._times.idle_watts or 0.0)
+        self.now = now
 
     def advance(self) -> None:
         """Carry out the plan, which brings the clock to `end`; then ask the policy, and plan."""
@@ -351,3 +352,100 @@ class Replica:
         job.preemptions += 1
         self._outcomes.preemptions[index] += 1
         self.waiting.add(job)
+
+    # --- what a fleet does with its replicas -----------------------------------------------------
+
+    def joules_until(self, now: float) -> float:
+        """Energy of steps and of idling since the start; `now` is not beyond `end`."""
+        idle, since = self._times.idle_watts or 0.0, now - self.now
+        joules = self.busy_joules + idle * (self.now - self.busy_seconds)
+        if not self._steps:
+            return joules + idle * since
+        line, steps = self._line, self._steps
+        return joules + line.joules_of(steps) * since / line.seconds_of(steps)
+
+    def retime(self, times: StepTimes, now: float) -> None:
+        """Steps that begin after `now` take other times; the windows are the same."""
+        self.pause(now)
+        self._times = times
+
+    def catch_up(self, now: float) -> None:
+        """Carry out those steps of the plan that are over by `now`, but never its last one."""
+        steps, line = self._steps, self._line
+        if steps < 2:
+            return
+        done = line.steps_until(now - self.now)
+        done = min(done - (line.seconds_of(done) > now - self.now), steps - 1)
+        if done < 1:
+            return
+        end = self.end
+        self._steps, self.end = done, self.now + line.seconds_of(done)
+        self._settle()
+        self._line, self._steps, self.end = line.after(done), steps - done, end
+
+    def pause(self, now: float) -> float:
+        """End the plan with the step that `now` falls in, deaf or not; returns when that is."""
+        if not self._steps:
+            self.end = now
+        elif self._steps > 1:
+            before = self.end
+            self._cut(now)
+            self.series.add(self.end, before, 0, 0.0, self._queued - len(self.waiting), 0.0)
+        return self.end
+
+    @property
+    def spare_blocks(self) -> int:
+        """Blocks that neither a job holds nor the step under way takes."""
+        return self.free_blocks - (self._batch.growth if self._decodes else 0)
+
+    def set_aside(self, blocks: int, now: float) -> None:
+        """Keep so many spare blocks from the jobs here; fewer than none gives them back."""
+        self.catch_up(now)
+        assert blocks <= self.spare_blocks, f"{blocks} of {self.spare_blocks} spare blocks"
+        self._kv.grow(blocks)
+        self.pause(now)
+
+    def decodes(self, job: Job) -> bool:
+        """Whether a job's prefill is over here."""
+        return job.index in self._batch.seats
+
+    def context(self, job: Job) -> int:
+        """Tokens in the cache of a decoding job."""
+        return self._batch.cached(job.index)
+
+    def withdraw(self, job: Job, now: float) -> None:
+        """A job that waits and has never run goes elsewhere."""
+        self.pause(now)
+        self.waiting.take(job)
+        self.series.add(now, self.end, 0, 0.0, -1, 0.0)
+
+    def hand_over(self, job: Job) -> float | None:
+        """At `end`, a decoding job goes elsewhere with its cache; the time of its last token.
+
+        None: it is done with that step.
+        """
+        self._settle()
+        self._plan(_STILL, 0, (), decodes=False, deaf=False)
+        if not self.decodes(job):
+            return None
+        index, seat = job.index, self._batch.seats[job.index]
+        job.target = job.computed = job.received = self._batch.leave(index)
+        job.generated += job.target - seat.cached
+        self._kv.release(index, job.target)
+        del self.running[index]
+        self._resumed.pop(index, None)
+        return self.gaps.stopped(index)
+
+    def take_over(self, job: Job, last_token: float, blocks: int) -> None:
+        """At `end`, such a job comes, for whom so many blocks were set aside."""
+        self._settle()
+        self._plan(_STILL, 0, (), decodes=False, deaf=False)
+        self._kv.grow(-blocks)
+        self.running[job.index] = job
+        self._kv.admit(job)
+        self._kv.computed(job)
+        self._kv.grow(0)
+        left = self._outcomes.outputs[job.index] - job.generated
+        self._batch.join(job.index, job.target, left)
+        self.gaps.began(job.index, last_token)
+        self._resumed[job.index] = last_token

@@ -73,6 +73,8 @@ class Timeline:
     """Jobs in a queue."""
     watts: Floats | None
     """Power; None when no energy is known."""
+    replicas: Floats
+    """Replicas that are rented."""
 
     @property
     def seconds(self) -> Floats:
@@ -82,8 +84,11 @@ class Timeline:
         return seconds
 
 
-def timeline(series: list[Series], until: float, *, powered: bool) -> Timeline:
-    """The sum of several series up to `until` (seconds); `powered`: whether power was added."""
+def timeline(series: list[Series], rented: Floats, until: float, *, powered: bool) -> Timeline:
+    """The sum of several series up to `until` (seconds); `powered`: whether power was added.
+
+    `rented` (replicas, 2) has the seconds from and until which each replica was rented.
+    """
     while len(widths := {one.width_seconds for one in series}) > 1:
         for one in series:
             if one.width_seconds < max(widths):
@@ -94,4 +99,7 @@ def timeline(series: list[Series], until: float, *, powered: bool) -> Timeline:
     lasts = np.full(bins, width)
     lasts[-1] = max(until - (bins - 1) * width, 1e-12)  # no division by zero where it is empty
     running, blocks, waiting, watts = areas / lasts
-    return Timeline(width, until, running, blocks, waiting, watts if powered else None)
+    edges = np.append(np.arange(bins) * width, until)
+    present = np.clip(edges - rented[:, :1], 0.0, (rented[:, 1] - rented[:, 0])[:, None])
+    replicas = np.diff(present.sum(axis=0)) / lasts
+    return Timeline(width, until, running, blocks, waiting, watts if powered else None, replicas)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 import numpy as np
 
-from bursar.errors import Infeasible
+from bursar.errors import BadInput, Infeasible
 from bursar.policies.batching import BatchPolicy, Job
 from bursar.policies.routing import RoundRobin, Router
 from bursar.price import Price
+from bursar.simulate.controls import Control, play
 from bursar.simulate.entering import jobs
 from bursar.simulate.replicas import Replicas
 from bursar.simulate.server import Server
@@ -25,16 +27,24 @@ def simulate(
     *,
     replicas: int = 1,
     router: Router | None = None,
+    controls: Sequence[Control] = (),
     price: Price | None = None,
 ) -> Simulation:
     """Serve a whole trace with `replicas` of a server; the clock starts at its second 0.
 
     Without a router requests go to the replicas in turn. A request is rejected on arrival when its
-    prompt and answer together need more KV cache than a replica has. Raises `BadInput` without a
-    replica, `Infeasible` when a policy leaves requests waiting for ever.
+    prompt and answer together need more KV cache than a replica has. `controls` act on the fleet
+    meanwhile: they rent and give back replicas, move jobs, cap power. Raises `BadInput` without a
+    replica and for controls of a server that swaps, `Infeasible` when a policy leaves requests waiting for ever.
     """
+    if controls and server.host is not None:
+        raise BadInput("controls don't know caches on the host: leave out the controls or `host`")
     fleet = Replicas(replicas, server, policy, router or RoundRobin(), price or Price())
-    fleet.play(jobs(trace, server, fleet.outcomes))
+    entering = jobs(trace, server, fleet.outcomes)
+    if controls:
+        play(fleet, entering, controls)
+    else:
+        fleet.play(entering)
     return Simulation.of(trace, [fleet])
 
 

@@ -25,7 +25,8 @@ class Simulation:
     """Columns have a row per request of `trace`, in its order; times are in seconds.
 
     `usage` is that of all replicas from second 0 until the last answer: its seconds are that time,
-    its dollars the rent for it, its joules those of steps and of idling.
+    its dollars the rent of each replica while it was rented, its joules those of steps and of
+    idling meanwhile.
     """
 
     trace: Trace
@@ -38,6 +39,8 @@ class Simulation:
     preemptions: Ints
     cached_tokens: Ints
     """How much of its prompt was cached when it was admitted, so that no prefill was needed."""
+    moves: Ints
+    """How often it went to another replica while it was running."""
     stalled_s: Floats
     """The longest wait for a token after a preemption or a move; 0 without either."""
     busy_seconds: Floats
@@ -62,7 +65,10 @@ class Simulation:
         gaps = Gaps()
         for one in replicas:
             gaps.include(one.gaps)
-            one.close(until)
+        for fleet in fleets:
+            fleet.close(until)
+        rented = np.array([span for fleet in fleets for span in fleet.rented])
+        lasted = rented[:, 1] - rented[:, 0]
         idle = [fleet.server.times.idle_watts for fleet in fleets for _ in fleet.all]
         rents = [fleet.server.usd_per_second for fleet in fleets for _ in fleet.all]
         powered = None not in idle
@@ -72,10 +78,10 @@ class Simulation:
             tokens_out=float(trace.output_tokens[served].sum()),
             seconds=until,
             joules=sum(one.busy_joules for one in replicas)
-            + float(np.dot(np.array(idle, dtype=np.float64), until - busy))
+            + float(np.dot(np.array(idle, dtype=np.float64), lasted - busy))
             if powered
             else None,
-            usd=None if None in rents else until * float(np.sum(np.array(rents, dtype=np.float64))),
+            usd=None if None in rents else float(np.dot(np.array(rents, dtype=np.float64), lasted)),
             tool_calls=0.0,
         )
         return cls(
@@ -86,9 +92,10 @@ class Simulation:
             finished_s=finished,
             preemptions=np.array(outcomes.preemptions, dtype=np.int64),
             cached_tokens=np.array(outcomes.cached, dtype=np.int64),
+            moves=np.array(outcomes.moves, dtype=np.int64),
             stalled_s=np.array(outcomes.stalled, dtype=np.float64),
             busy_seconds=busy,
-            timeline=timeline([one.series for one in replicas], until, powered=powered),
+            timeline=timeline([one.series for one in replicas], rented, until, powered=powered),
             gaps=gaps,
             usage=usage,
             transfers=Transfers.total(one.transfers for one in replicas),
@@ -145,6 +152,7 @@ class Simulation:
             "requests": len(self.trace),
             "completed": int(self.served.sum()),
             "preemptions": int(self.preemptions.sum()),
+            "moves": int(self.moves.sum()),
             "prefix_hit_rate": self.prefix_hit_rate,
             "ttft_s": _statistics(self.ttft_s),
             "tpot_s": _statistics(self.tpot_s),

@@ -6,6 +6,8 @@ contexts c with windows[i - 1] <= c < windows[i]. Within a class every model's a
 same for each further token, so that counts and sums are all that a step's time depends on.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +40,16 @@ class Line(NamedTuple):
     def joules_of(self, steps: int) -> float:
         """What the first so many steps use."""
         return steps * (self.joules + self.joules_slope * (steps - 1) / 2)
+
+    def after(self, steps: int) -> Line:
+        """The line from its step number `steps` on."""
+        return Line(
+            self.seconds + steps * self.seconds_slope,
+            self.seconds_slope,
+            self.joules + steps * self.joules_slope,
+            self.joules_slope,
+            self.steps - steps,
+        )
 
     def steps_until(self, elapsed: float) -> int:
         """The least n >= 1 with seconds_of(n) >= `elapsed`.
