@@ -179,10 +179,14 @@ def test_they_agree_where_a_small_cache_forgets_and_preempts(policy: BatchPolicy
 
 @pytest.mark.parametrize("policy", policies(16, 64)[-2:], ids=lambda policy: type(policy).__name__)
 @pytest.mark.parametrize("times", sorted(TIMES))
-def test_they_agree_where_preemptions_are_frequent(times: str, policy: BatchPolicy) -> None:
+@pytest.mark.parametrize("cache", [False, True], ids=["", "prefix_cache"])
+def test_they_agree_where_preemptions_are_frequent(
+    cache: bool, times: str, policy: BatchPolicy
+) -> None:
     trace = workload(np.random.default_rng(4), 60, rate=100.0, longest=200)
     without_watermark = replace(policy, watermark=0.0)  # type: ignore[type-var]
-    assert check(trace, Server(TIMES[times], blocks=60, block_tokens=8), without_watermark) > 20
+    server = Server(TIMES[times], blocks=60, block_tokens=8, prefix_cache=cache)
+    assert check(trace, server, without_watermark) > 20
 
 
 def test_they_agree_across_windows() -> None:

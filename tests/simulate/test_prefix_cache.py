@@ -8,7 +8,7 @@ import pytest
 from bursar import catalog
 from bursar.cost import Deployment
 from bursar.errors import BadInput
-from bursar.policies.batching import BATCHING, BatchState, Decision, PrefillFirst
+from bursar.policies.batching import BATCHING, BatchState, Decision, PrefillFirst, SarathiServe
 from bursar.price import Price
 from bursar.simulate import LinearTimes, RooflineTimes, Server, simulate
 from bursar.simulate.prefixes import prefixes
@@ -47,6 +47,34 @@ def test_what_has_not_been_used_for_longest_is_forgotten() -> None:
     assert run.cached_tokens.tolist() == [0, 0, 63, 0, 63]
     run = simulate(trace, Server(TIMES, 5, prefix_cache=True), PrefillFirst())
     assert run.cached_tokens[2:].sum() == 0
+
+
+@pytest.mark.parametrize(("blocks", "reused"), [(14, 63), (13, 32)])
+def test_what_has_been_free_for_longest_is_taken_first_cached_or_not(
+    blocks: int, reused: int
+) -> None:
+    """Three times five blocks; the second answer's block is of no use, but younger than a prompt's.
+
+    One block less than the third needs beyond those: the end of the first prompt goes.
+    """
+    trace = hashed([0.0, 1.0, 2.0, 3.0], [[1, 2], [3, 4], [5, 6], [1, 2]], [64] * 4)
+    run = simulate(trace, Server(TIMES, blocks, prefix_cache=True), PrefillFirst())
+    assert run.cached_tokens.tolist() == [0, 0, 0, reused]
+
+
+@pytest.mark.parametrize(("answer", "kept"), [(20, 4), (40, 3), (96, 0)])
+def test_a_preempted_job_finds_what_others_have_left_of_its_context(answer: int, kept: int) -> None:
+    """Two jobs of five blocks fill ten; the second goes, and the first takes its last blocks."""
+    trace = Trace([0.0, 0.0], [64, 64], [answer, 90])
+    without = Server(TIMES, 10)
+    before, after = (
+        simulate(trace, server, SarathiServe(watermark=0.0))
+        for server in (without, replace(without, prefix_cache=True))
+    )
+    assert before.preemptions.tolist() == after.preemptions.tolist() == [0, 1]
+    saved = before.finished_s - after.finished_s
+    np.testing.assert_allclose(saved, [0.0, 1e-4 * 16 * kept], atol=1e-12)
+    assert after.prefix_hit_rate == 0  # no prompt was found when it came
 
 
 class Watched:

@@ -34,13 +34,19 @@ class Engine:
     outputs: list[int] = field(default_factory=list)
     """Lengths of finished answers, in order of completion."""
     parts: dict[int, Segment] = field(default_factory=dict)
-    """Cached parts of prompts by key; those nobody uses in order of their last use."""
+    """Cached parts of contexts by key."""
+    queue: list[int | None] = field(default_factory=list)
+    """Free blocks in the order they are to be taken: the key of the part in each, or None."""
     using: dict[int, list[Segment]] = field(default_factory=dict)
     """By index of a running job: the cached parts it uses."""
     coming: list[Job] = field(default_factory=list)
     """Running jobs whose caches are on their way back."""
     begun: list[Job] = field(default_factory=list)
     """Running jobs in the order in which they could begin to prefill, go on or decode."""
+
+    def __post_init__(self) -> None:
+        if self.server.prefix_cache:
+            self.queue = [None] * self.blocks
 
     @property
     def blocks(self) -> int:
@@ -103,6 +109,8 @@ class Engine:
     def admit(self, job: Job) -> None:
         self.waiting.remove(job)
         self.using[job.index] = self.matched(job)
+        matched = {part.key for part in self.using[job.index]}
+        self.queue = [key for key in self.queue if key not in matched]
         job.computed = self.cached_tokens(job)
         self.running[job.index] = job
         self.begun.append(job)
@@ -114,18 +122,32 @@ class Engine:
                 self.parts[part.key] = part
                 self.using[job.index].append(part)
 
+    def keep_own(self, job: Job, cached: int) -> None:
+        """All whole blocks of a context become cached, for a job that is to be preempted."""
+        size = self.block_tokens
+        for number in range(1, cached // size + 1) if self.server.prefix_cache else ():
+            if not job.prefix or job.prefix[-1].end < number * size:
+                part = Segment(-1_000_000 * (job.index + 1) - number, 1, number * size)
+                job.prefix += (part,)
+                self.parts[part.key] = part
+                self.using[job.index].append(part)
+
     def remove(self, job: Job) -> None:
+        if self.server.prefix_cache:
+            self.queue += [None] * self.own_blocks(job)
         del self.running[job.index]
         self.begun.remove(job)
         for part in reversed(self.using.pop(job.index)):
             if not self.users(part):
-                self.parts[part.key] = self.parts.pop(part.key)  # used last of all
+                self.queue += [part.key] * part.blocks
 
     def forget(self, free: int) -> None:
-        """Idle parts leave, the least recently used first, until the others fit."""
-        idle = [part for part in self.parts.values() if not self.users(part)]
-        while sum(part.blocks for part in idle) > free:
-            del self.parts[idle.pop(0).key]
+        """The blocks in front are taken; a part that one of them is of is cached no longer."""
+        while len(self.queue) > free:
+            taken = self.queue.pop(0)
+            if taken is not None:
+                del self.parts[taken]
+                self.queue = [None if key == taken else key for key in self.queue]
 
     def grows(self, job: Job) -> bool:
         return job.computed == job.target and self.context(job) % self.block_tokens == 0
@@ -221,6 +243,7 @@ def serve(
         chunks, moved = [], bool(decision.preempt or decision.swap)
         for job in (*decision.preempt, *decision.swap):
             cached = engine.context(job) if job.computed == job.target else job.computed
+            engine.keep_own(job, cached)
             engine.remove(job)
             received = host.leaves(job, cached, now, job in decision.swap) if host else 0
             if job in engine.coming:

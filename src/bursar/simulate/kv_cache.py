@@ -14,7 +14,9 @@ class KvCache:
 
     def __init__(self, server: Server) -> None:
         self.free, self._size = server.blocks, server.block_tokens
-        self._parts = PrefixCache() if server.prefix_cache else None
+        self._parts = (
+            PrefixCache(server.blocks, server.block_tokens) if server.prefix_cache else None
+        )
 
     def needed_blocks(self, job: Job) -> int:
         """See `BatchState`."""
@@ -50,7 +52,12 @@ class KvCache:
         if self._parts is not None:
             self._parts.shrink(self.free)
 
+    def preempt(self, job: Job, tokens: int) -> None:
+        """A job with so many tokens computed is about to be released, and will come back."""
+        if self._parts is not None:
+            self._parts.preempt(job, tokens)
+
     def release(self, index: int, tokens: int) -> None:
-        """A job with so many tokens leaves; what others hold stays held."""
-        held = 0 if self._parts is None else self._parts.leave(index)
-        self.free += blocks_for(tokens, self._size) - held
+        """A job with room for so many tokens leaves; what others hold stays held."""
+        blocks = blocks_for(tokens, self._size)
+        self.free += blocks if self._parts is None else blocks - self._parts.leave(index, blocks)

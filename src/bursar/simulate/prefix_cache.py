@@ -1,27 +1,32 @@
 """`PrefixCache`: which beginnings of prompts a replica still has cached, and who uses them.
 
 Blocks that a job has computed for a shareable part of its prompt become cached when that part is
-complete. While a running job uses them they are held; then they are idle: free for whoever needs
-blocks, but still good for the next prompt that begins so. Idle parts go by when they were last
-used, the end of a prompt before its beginning. A part goes as a whole.
+complete. While a running job uses them they are held; then they are free for whoever needs blocks,
+but still good for the next prompt that begins so. Of a preempted job all whole blocks are cached,
+for its return. Whoever needs blocks takes those that have been free for longest, cached or not; a
+job frees the end of its context before the beginning. A part is forgotten as a whole.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import takewhile
 
 from bursar.policies.batching import Job, Segment
 
 
 class PrefixCache:
-    """Counts of users per part; the replica counts the blocks."""
+    """Counts of users per part, and the order in which free blocks are taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: int, block_tokens: int) -> None:
+        self._block_tokens = block_tokens
         self._users: dict[int, int] = {}
         """By key, of all cached parts."""
-        self._idle: dict[int, int] = {}
-        """Blocks of those without a user, by key, the least recently used first."""
-        self._idle_blocks = 0
+        self._free = OrderedDict({-1: blocks})
+        """Free blocks, the next to be taken in front: by key of the part cached in them, or..."""
+        self._nameless = -1
+        """...where there is none, by a number between this one and -1."""
+        self._free_blocks = blocks
         self._used: dict[int, list[Segment]] = {}
         """By index of a running job: the cached parts it uses, and..."""
         self._passed: dict[int, int] = {}
@@ -34,7 +39,7 @@ class PrefixCache:
             if part.key not in self._users:
                 break
             tokens = part.end
-            shared += part.blocks * (part.key not in self._idle)
+            shared += part.blocks * (part.key not in self._free)
         return min(tokens, job.target - 1), shared  # the last token is computed in any case
 
     def join(self, job: Job) -> None:
@@ -42,8 +47,8 @@ class PrefixCache:
         used = list(takewhile(lambda part: part.key in self._users, job.prefix))
         for part in used:
             self._users[part.key] += 1
-            if part.key in self._idle:
-                self._idle_blocks -= self._idle.pop(part.key)
+            if part.key in self._free:
+                self._free_blocks -= self._free.pop(part.key)
         self._used[job.index], self._passed[job.index] = used, len(used)
 
     def computed(self, job: Job) -> None:
@@ -61,20 +66,39 @@ class PrefixCache:
         """Blocks that a running job uses together with others."""
         return sum(part.blocks for part in self._used[index] if self._users[part.key] > 1)
 
-    def leave(self, index: int) -> int:
-        """A running job leaves; returns the blocks it used that others still hold."""
-        held = self.shared_blocks(index)
+    def preempt(self, job: Job, tokens: int) -> None:
+        """A running job with so many tokens computed is about to leave, and will come back."""
+        size, first = self._block_tokens, job.prefix[-1].end if job.prefix else 0
+        mine = (job.index + 1) << 32  # so that its keys are no other job's, nor `_nameless`
+        own = [Segment(~(mine + end), 1, end) for end in range(first + size, tokens + 1, size)]
+        job.prefix += tuple(own)
+        self._used[job.index] += own
+        self._users.update((part.key, 1) for part in own)
+
+    def leave(self, index: int, blocks: int) -> int:
+        """A running job with so many blocks leaves; returns those of them that others hold."""
+        held, used = self.shared_blocks(index), self._used.pop(index)
         del self._passed[index]
-        for part in reversed(self._used.pop(index)):
+        self._add_nameless(blocks - sum(part.blocks for part in used))
+        for part in reversed(used):
             self._users[part.key] -= 1
             if not self._users[part.key]:
-                self._idle[part.key] = part.blocks
-                self._idle_blocks += part.blocks
+                self._free[part.key] = part.blocks
+                self._free_blocks += part.blocks
         return held
 
     def shrink(self, free_blocks: int) -> None:
-        """No more than so many blocks can be idle; the least recently used go."""
-        while self._idle_blocks > free_blocks:
-            key = next(iter(self._idle))
-            self._idle_blocks -= self._idle.pop(key)
-            del self._users[key]
+        """No more than so many blocks are free: those in front are taken."""
+        while self._free_blocks > free_blocks:
+            key, blocks = self._free.popitem(last=False)
+            self._users.pop(key, None)
+            self._free_blocks -= blocks
+            if self._free_blocks < free_blocks:
+                self._add_nameless(free_blocks - self._free_blocks)
+                self._free.move_to_end(self._nameless, last=False)
+
+    def _add_nameless(self, blocks: int) -> None:
+        if blocks:
+            self._nameless -= 1
+            self._free[self._nameless] = blocks
+            self._free_blocks += blocks

@@ -344,6 +344,7 @@ class Replica:
             self._resumed.pop(index, None)
         elif self._swapping is None or not self._swapping.is_coming(index):
             self.prefilling.remove(job)
+        self._kv.preempt(job, cached)
         self._kv.release(index, tokens)
         del self.running[index]
         job.target, job.computed, job.received = job.prompt + job.generated, 0, 0

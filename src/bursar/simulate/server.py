@@ -24,7 +24,7 @@ class Server:
     block_tokens: int = 16
     usd_per_second: float | None = None
     prefix_cache: bool = False
-    """Whether prompts that begin alike share their blocks."""
+    """Whether prompts that begin alike share their blocks, and preempted jobs find theirs again."""
     host: HostMemory | None = None
     """Where caches of preempted jobs can go; without one they are always computed again."""
 

@@ -33,6 +33,7 @@ BATCHING: dict[str, Callable[[], BatchPolicy]] = {
     "orca": Orca,
     "prefill_first": PrefillFirst,
     "sarathi": SarathiServe,
+    "vllm": lambda: SarathiServe(watermark=0.0),
     "past_future": PastFuture,
 }
 """Name -> what makes the policy with its usual settings."""

@@ -44,7 +44,7 @@ class Job:
     """How many of `target` are in the cache."""
     preemptions: int = 0
     prefix: tuple[Segment, ...] = ()
-    """How the prompt begins, as far as that may be shared."""
+    """How the prompt begins, as far as that may be shared; after a preemption, the rest too."""
     received: int = 0
     """Tokens of its cache that another engine has computed and sent along, or that the host has."""
     conversation: int = -1

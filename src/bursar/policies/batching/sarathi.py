@@ -29,7 +29,7 @@ from bursar.price import Price
 class SarathiServe:
     """At most `max_tokens` in a step: first all decodes, then begun prompts, then new ones.
 
-    What vLLM's V1 engine does too, with `max_tokens` = `max_num_batched_tokens`.
+    With `max_tokens` = `max_num_batched_tokens` and no watermark, vLLM's V1 engine.
     """
 
     max_jobs: int = 256

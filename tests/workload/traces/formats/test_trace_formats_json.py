@@ -179,6 +179,22 @@ def test_llmservingsim_workload(tmp_path: Path) -> None:
     assert trace.input_tokens.tolist() == [20, 10]
 
 
+def test_llmservingsim_token_ids_become_blocks_of_16(tmp_path: Path) -> None:
+    first, second = list(range(16)), list(range(50, 66))
+    prompts = [[*first, *second, 7], first[:15], [*second, *second, *first]]
+    rows = [
+        {"input_toks": len(ids), "output_toks": 2, "arrival_time_ns": i, "input_tok_ids": ids}
+        for i, ids in enumerate(prompts)
+    ]
+    blocks = recorded(tmp_path, *rows).trace.blocks
+    assert blocks is not None
+    assert blocks.block_tokens == 16
+    assert [blocks.of(i).tolist() for i in range(3)] == [[0, 1], [], [1, 1, 0]]
+    rows[1]["input_tok_ids"] = [1, "2"]
+    with pytest.raises(BadInput, match="input_tok_ids must be a list of whole numbers"):
+        recorded(tmp_path, *rows)
+
+
 def test_a_log_on_two_clocks_counts_the_wait_before_the_queue(tmp_path: Path) -> None:
     """The second request reached the engine 0.3 s after it was sent."""
 
@@ -202,6 +218,8 @@ def test_the_recorded_run_served_the_recorded_workload() -> None:
     assert np.array_equal(asked.input_tokens, served.trace.input_tokens)
     assert np.array_equal(asked.output_tokens, served.trace.output_tokens)
     assert served.trace.arrival_s == pytest.approx(asked.arrival_s, abs=0.05)
+    assert asked.blocks is not None
+    assert np.array_equal(np.diff(asked.blocks.offsets), asked.input_tokens // 16)
     assert served.ttft_s is not None
     assert served.e2e_s is not None
     assert np.all((served.ttft_s > 0) & (served.e2e_s > served.ttft_s))
