@@ -35,7 +35,8 @@ def simulate(
     Without a router requests go to the replicas in turn. A request is rejected on arrival when its
     prompt and answer together need more KV cache than a replica has. `controls` act on the fleet
     meanwhile: they rent and give back replicas, move jobs, cap power. Raises `BadInput` without a
-    replica and for controls of a server that swaps, `Infeasible` when a policy leaves requests waiting for ever.
+    replica and for controls of a server that swaps, `Infeasible` when a policy leaves requests
+    waiting for ever.
     """
     if controls and server.host is not None:
         raise BadInput("controls don't know caches on the host: leave out the controls or `host`")
