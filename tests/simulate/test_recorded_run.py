@@ -16,15 +16,17 @@ def test_what_vllm_does_explains_its_run_better_than_any_other_account(
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     recorded_run = importlib.import_module("recorded_run")
-    folder = recorded_run.DATA
-    if not (folder / recorded_run.RUN).is_dir():
+    data = recorded_run.DATA
+    folders = recorded_run.runs(data)
+    if not folders:
         pytest.skip("the recorded run is not here")
-    recording = read_recording(folder / recorded_run.RUN / "requests.jsonl")
+    (folder,) = folders
+    recording = read_recording(folder / "requests.jsonl")
     outputs = recording.trace.output_tokens
     measured = recorded_run.means(recording, outputs)
     apart = {}
     for name, variant in recorded_run.VARIANTS.items():
-        run = recorded_run.predicted(folder, variant)
+        run = recorded_run.predicted(data, folder, variant)
         apart[name] = recorded_run.apart(run, recording, folder)["first_token_s"]
         if name == "as vLLM works":
             for key, mean in recorded_run.means(run, outputs).items():
