@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from recorded_gates import FIT, recorded_routing
 
-from bursar.policies.experts import (
+from bursar.policies.hybrid_experts import (
     CachePolicy,
     CpuForMisses,
     ExhaustiveSplit,

@@ -9,13 +9,13 @@ Differs: written from the paper's description, not from its code. An expert whos
     what it delays; the greedy split is improved by moving single experts, without which it is up
     to 7 % above the best where the GPU is not much faster; shared experts are dense work; the score
     average is taken per step, over the step's tokens.
-Checked: tests/papers/test_hybrimoe_recorded.py, on gates of the built-in mixture of experts: mean
+Checked: tests/papers/test_hybrimoe_recorded.py: on gates of the built-in mixture of experts, mean
     seconds per step at least 5 % below the best fixed mapping at equal slots, splits within 5 % of
     the best of all, more hits than LRU at equal slots; prefetching pays for one answer at a time,
     less with other tokens' forecasts, and hardly where a step uses many experts. Where tokens
-    share a step, counting uses gets more hits; of eight answers in 4 slots, so does LRU.
-    tests/papers/test_hybrimoe.py, on synthetic gates: the same gains, and no more hits where
-    routing has neither favourites nor memory.
+    share a step, counting uses gets more hits; of eight answers in 4 slots, so does LRU. On
+    synthetic gates (test_hybrimoe.py) the same gains, and no more hits where routing has neither
+    favourites nor memory.
 Seed: 134
 """
 
@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bursar.errors import BadInput
-from bursar.policies.experts.base import (
+from bursar.policies.hybrid_experts.base import (
     Bools,
     Floats,
     RoutedExpert,
