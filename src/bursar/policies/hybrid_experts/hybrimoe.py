@@ -7,8 +7,9 @@ Symbols: alpha -> score_weight; p -> top_scores; S -> values.
 Differs: written from the paper's description, not from its code. An expert whose weights are on
     their way counts from their arrival, so a prefetch may outlast its layer, and counts against
     what it delays; the greedy split is improved by moving single experts, without which it is up
-    to 7 % above the best where the GPU is not much faster; shared experts are dense work; the score
-    average is taken per step, over the step's tokens.
+    to 7 % above the best where the GPU is not much faster (and with which up to 30 % where the GPU
+    takes five times the CPU's time per token); shared experts are dense work; the score average is
+    taken per step, over the step's tokens.
 Checked: tests/papers/test_hybrimoe_recorded.py: on gates of the built-in mixture of experts, mean
     seconds per step at least 5 % below the best fixed mapping at equal slots, splits within 5 % of
     the best of all, more hits than LRU at equal slots; prefetching pays for one answer at a time,
