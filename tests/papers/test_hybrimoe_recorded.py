@@ -175,3 +175,13 @@ def test_prefetch_is_worth_little_where_a_step_uses_many_experts(name: str) -> N
             ours = step_seconds(routing, server, HybridSplit(), SCORED, ImpactPrefetch())
             ratios.append(ours / cached)
     assert abs(np.mean(ratios) - 1) < 0.02
+
+
+def test_residents_fixed_beforehand_beat_the_score_cache_for_several_answers() -> None:
+    """The limit: favourites of other questions last, and nothing is brought just to be kept."""
+    for third in THIRDS:
+        routing = load("four_answers", third, tokens=96)
+        for slots in (4, 8):
+            server = ExpertServer(slots, PCIE_25, dense_seconds=5e-4)
+            fixed = step_seconds(routing, server, HybridSplit())
+            assert fixed < step_seconds(routing, server, HybridSplit(), SCORED)
