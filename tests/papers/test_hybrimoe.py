@@ -7,7 +7,7 @@ import pytest
 from moe_routing import synthetic_routing
 
 from bursar.errors import BadInput
-from bursar.policies.experts import (
+from bursar.policies.hybrid_experts import (
     CpuForMisses,
     ExhaustiveSplit,
     ExpertTimes,

@@ -60,6 +60,22 @@ def test_what_comes_later_changes_nothing_before(model: MixtureOfExperts) -> Non
     np.testing.assert_allclose(whole.shares.sum(-1), 1, atol=1e-6)
 
 
+def test_gate_scores_rank_the_experts_that_are_picked(model: MixtureOfExperts) -> None:
+    tokens = some_tokens()
+    found, scores = model.forward(tokens), model.gate_scores(tokens, ahead=2)
+    config = model.config
+    assert scores.shape == (3, tokens.size, config.layers, config.experts)
+    chosen = found.experts.reshape(tokens.size, config.layers, -1)
+    best = np.argsort(-scores[0], axis=-1, kind="stable")[..., : config.top_k]
+    np.testing.assert_array_equal(best, chosen)
+    top = np.take_along_axis(scores[0], chosen, axis=-1)
+    shares = found.shares.reshape(top.shape)
+    np.testing.assert_allclose(top / top.sum(-1, keepdims=True), shares, atol=1e-5)
+    for ahead in (1, 2):
+        assert not scores[ahead, :, :ahead].any()
+        np.testing.assert_allclose(scores[ahead, :, ahead:].sum(-1), 1, atol=1e-5)
+
+
 def test_it_has_learnt_the_form_of_answers(model: MixtureOfExperts) -> None:
     """Most tokens that follow from those before, in solved questions it has not seen."""
     rng, tokenizer = random.Random(5), Tokenizer()

@@ -153,6 +153,28 @@ class MixtureOfExperts:
             shares.reshape(n, length, c.layers, c.top_k),
         )
 
+    def gate_scores(self, tokens: Ints, ahead: int = 0) -> Floats:
+        """(1 + ahead, n * P, layers, experts) softmax of the routers over rows of `tokens` (n, P).
+
+        At [d, :, l] layer l's router has the input of the router d layers before it: a forecast,
+        and at d = 0 what it does say. 0 where there is no such layer.
+        """
+        inputs: list[Floats] = []
+
+        def watched(layer: int, x: Floats, experts: Ints, shares: Floats) -> Floats:
+            inputs.append(x)
+            return self.resident(layer, x, experts, shares)
+
+        self.forward(tokens, watched)
+        c = self.config
+        scores = np.zeros((1 + ahead, tokens.size, c.layers, c.experts), np.float32)
+        for d in range(1 + ahead):
+            for i in range(d, c.layers):
+                logits = inputs[i - d] @ self._layers[i].router
+                odds = np.exp(logits - logits.max(1, keepdims=True))
+                scores[d, :, i] = odds / odds.sum(1, keepdims=True)
+        return scores
+
     def _normed(self, x: Floats, weight: Floats) -> Floats:
         scale = np.sqrt((x * x).mean(1, keepdims=True) + self.config.norm_eps)
         normed: Floats = x / scale * weight

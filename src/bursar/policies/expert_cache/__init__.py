@@ -1,7 +1,8 @@
 """Which experts lie in fast memory: `EXPERT_CACHE[name]()` makes a policy.
 
 `RoutePredictor` says before a batch runs which experts it will need, `regroup` forms batches of
-tokens that need the same ones.
+tokens that need the same ones. All layers share the slots, and a layer waits for its experts;
+where the CPU computes them too: policies/hybrid_experts.
 """
 
 from collections.abc import Callable

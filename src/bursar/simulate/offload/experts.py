@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bursar.errors import BadInput
-from bursar.policies.experts import (
+from bursar.policies.hybrid_experts import (
     CachePolicy,
     ExpertTimes,
     ImpactPrefetch,

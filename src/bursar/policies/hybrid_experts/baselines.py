@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from bursar.errors import BadInput
-from bursar.policies.experts.base import Bools, Floats, RoutedLayer, Split, split_by
+from bursar.policies.hybrid_experts.base import Bools, Floats, RoutedLayer, Split, split_by
 from bursar.price import Price
 
 _MOST_EXPERTS = 12  # 4096 splits

@@ -1,8 +1,12 @@
-"""Where a layer's experts run (`SPLITS`), and which stay on the GPU (`CACHES`)."""
+"""Experts on CPU and GPU: where a layer's run (`SPLITS`), and which stay on the GPU (`CACHES`).
+
+Each layer has slots of its own, and an expert that is not on the GPU can run on the CPU. Where
+all layers share the slots and a layer waits for its experts: policies/expert_cache.
+"""
 
 from collections.abc import Callable
 
-from bursar.policies.experts.base import (
+from bursar.policies.hybrid_experts.base import (
     CachePolicy,
     ExpertTimes,
     RoutedExpert,
@@ -10,14 +14,14 @@ from bursar.policies.experts.base import (
     Split,
     SplitPolicy,
 )
-from bursar.policies.experts.baselines import (
+from bursar.policies.hybrid_experts.baselines import (
     CpuForMisses,
     ExhaustiveSplit,
     GpuForAll,
     LeastFrequentlyUsed,
     LeastRecentlyUsed,
 )
-from bursar.policies.experts.hybrimoe import HybridSplit, ImpactPrefetch, MinusRecentScore
+from bursar.policies.hybrid_experts.hybrimoe import HybridSplit, ImpactPrefetch, MinusRecentScore
 
 SPLITS: dict[str, Callable[[], SplitPolicy]] = {
     "cpu_for_misses": CpuForMisses,
