@@ -7,7 +7,8 @@ diffusion       `simulate_diffusion`: a server of diffusion language models
 entering        the requests of a trace as jobs
 prefixes        what their prompts share
 replicas        several engines: routing, whose turn it is
-replica         one engine: queue, KV cache, plans of many steps at once
+replica         one engine: plans of many steps at once (replica_state: who is in it, and where)
+fleet_replica   ... interrupted from outside: what routers and controls do to it
 ranked_queue    who waits
 swapping        caches that go to the host's memory and come back (host_memory: what that is;
                 host_copies: whose are there; host_link: on their way; block_groups: their places)
