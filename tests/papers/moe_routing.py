@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bursar.simulate.offload.experts import Routing
+from bursar.simulate.offload.experts import GateTrace
 
 
 def synthetic_routing(
@@ -17,7 +17,7 @@ def synthetic_routing(
     favour: float = 1.0,
     added: float = 0.3,
     ahead: int = 3,
-) -> Routing:
+) -> GateTrace:
     """Gates over a hidden state that layers add to: layer-to-layer ties come from sharing it.
 
     `memory` is the correlation from token to token of half of the hidden state; the other half
@@ -48,4 +48,4 @@ def synthetic_routing(
     forecasts = np.zeros((ahead, *scores.shape))
     for d in range(1, ahead + 1):
         forecasts[d - 1, :, d:] = speak(hidden[:-d])
-    return Routing(choices, scores, forecasts, step_tokens)
+    return GateTrace(choices, scores, forecasts, step_tokens)

@@ -7,8 +7,8 @@ import numpy as np
 
 from bursar.backends.moe import MOE_WEIGHTS, MixtureOfExperts
 from bursar.backends.tiny.tokenizer import Tokenizer
-from bursar.simulate.offload.experts import Routing
-from bursar.workload.routing import recorded
+from bursar.simulate.offload.experts import GateTrace
+from bursar.workload.expert_routing import recorded
 from bursar.workload.tasks import TASKS
 
 FIT, HELD_OUT = recorded()
@@ -21,7 +21,7 @@ def recorded_routing(
     tokens: int,
     step_tokens: int = 1,
     together: int = 1,
-) -> Routing:
+) -> GateTrace:
     """The first `tokens` of one third of the held-out questions, with forecasts 3 layers ahead.
 
     `together` answers are written side by side, a token of each in turn, until the shortest ends.
@@ -33,7 +33,7 @@ def recorded_routing(
     groups = [rows[i : i + together] for i in range(0, len(rows), together)]
     turns = [np.stack([r[: min(map(len, g))] for r in g], axis=1).ravel() for g in groups]
     chosen = np.concatenate(turns)[:tokens]
-    return Routing(
+    return GateTrace(
         HELD_OUT.experts[chosen], scores[0, chosen], scores[1:, chosen], step_tokens * together
     )
 

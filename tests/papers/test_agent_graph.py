@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bursar import catalog
-from bursar.allocate import AgentGraph, AgentPlacement, GraphPlacement
+from bursar.allocate import AgentGraph, GraphPlacement, GraphPlacer
 from bursar.catalog import Device
 from bursar.cost import kv_cache_bytes
 from bursar.cost.agent_work import Answer, Operator, Prompt, ToolCall
@@ -60,19 +60,19 @@ def alike(rng: np.random.Generator) -> AgentGraph:
     )
 
 
-def usd(goal: AgentPlacement, graph: AgentGraph, tiers: Sequence[Device]) -> float:
+def usd(goal: GraphPlacer, graph: AgentGraph, tiers: Sequence[Device]) -> float:
     try:
         return goal.place(graph, tiers).usd_per_hour
     except Infeasible:
         return float("inf")
 
 
-def goal_of(rng: np.random.Generator, sla_seconds: float) -> AgentPlacement:
+def goal_of(rng: np.random.Generator, sla_seconds: float) -> GraphPlacer:
     """Planned with a tenth of the time in reserve, whatever the tiers."""
-    return AgentPlacement(float(rng.uniform(2, 10)), 0.9 * sla_seconds)
+    return GraphPlacer(float(rng.uniform(2, 10)), 0.9 * sla_seconds)
 
 
-def attained(graph: AgentGraph, goal: AgentPlacement, found: GraphPlacement, sla: float) -> float:
+def attained(graph: AgentGraph, goal: GraphPlacer, found: GraphPlacement, sla: float) -> float:
     rng = np.random.default_rng(9)
     arrivals = np.cumsum(rng.exponential(1 / goal.requests_per_second, 400))
     return float(np.mean(simulate_graph(graph, found, arrivals) <= sla))
@@ -97,7 +97,7 @@ def test_a_mix_is_never_dearer_and_keeps_its_deadline(seed: int, sla: float) -> 
 def test_nothing_is_gained_where_all_operators_are_alike(seed: int) -> None:
     """Control: the mix is the best single tier."""
     rng = np.random.default_rng(seed)
-    graph, goal = alike(rng), AgentPlacement(float(rng.uniform(20, 40)), 20.0)
+    graph, goal = alike(rng), GraphPlacer(float(rng.uniform(20, 40)), 20.0)
     best = min(usd(goal, graph, [tier]) for tier in TIERS)
     found = goal.place(graph, TIERS)
     assert found.usd_per_hour == pytest.approx(best, rel=goal.target_gap)
@@ -108,7 +108,7 @@ def test_the_simulation_can_fail() -> None:
     """Planned for a tenth of the traffic that comes, the deadline does not hold."""
     rng = np.random.default_rng(1)
     graph = mixed(rng)
-    little, much = AgentPlacement(0.5, 18.0), AgentPlacement(5.0, 18.0)
+    little, much = GraphPlacer(0.5, 18.0), GraphPlacer(5.0, 18.0)
     found = little.place(graph, TIERS)
     assert attained(graph, little, found, 20.0) >= 0.95
     assert attained(graph, much, found, 20.0) < 0.5
@@ -122,7 +122,7 @@ def test_it_finds_the_best_of_all_placements(seed: int) -> None:
     asked = int(rng.integers(500, 2000))
     operators = (*call(CHAT, asked, 50), ToolCall(1e12, 5e9), Prompt(MIDDLE, asked))
     graph = AgentGraph(operators, ((0, 1, 2e8), (1, 2, 1e5), (0, 3, 1e5)))
-    goal = AgentPlacement(float(rng.uniform(3, 30)), 4.0)
+    goal = GraphPlacer(float(rng.uniform(3, 30)), 4.0)
     load = goal.utilisation
     least = float("inf")
     menus = [[(t, w) for t, tier in enumerate(tiers) for w in o.ways(tier)] for o in operators]
@@ -153,14 +153,14 @@ def test_it_finds_the_best_of_all_placements(seed: int) -> None:
 def test_what_cannot_be_placed_is_refused() -> None:
     graph = AgentGraph((Prompt(LARGE, 100),), ())
     with pytest.raises(Infeasible, match="fits on no tier"):
-        AgentPlacement(1.0, 10.0).place(graph, [catalog.device("l4")])
+        GraphPlacer(1.0, 10.0).place(graph, [catalog.device("l4")])
     with pytest.raises(Infeasible, match="relax"):
-        AgentPlacement(1.0, 1e-3).place(graph, TIERS)
+        GraphPlacer(1.0, 1e-3).place(graph, TIERS)
     with pytest.raises(BadInput, match="rent"):
-        AgentPlacement(1.0, 10.0).place(graph, [catalog.device("mi210")])
+        GraphPlacer(1.0, 10.0).place(graph, [catalog.device("mi210")])
     with pytest.raises(BadInput, match="forward"):
         AgentGraph((Prompt(LARGE, 100),) * 2, ((1, 0, 1.0),))
     with pytest.raises(BadInput, match="utilisation"):
-        AgentPlacement(1.0, 10.0, utilisation=1.0)
+        GraphPlacer(1.0, 10.0, utilisation=1.0)
     with pytest.raises(BadInput, match="zero or more"):
         ToolCall(0.0, 0.0)

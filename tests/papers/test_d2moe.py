@@ -12,7 +12,7 @@ from bursar.errors import BadInput, Infeasible
 from bursar.policies.expert_loading import EXPERT_LOADING, BitRouter
 from bursar.simulate.expert_pipeline import ExpertPipeline, PipelineRun
 from bursar.training.traces import MAKERS, document_ids
-from bursar.workload.routing import recorded
+from bursar.workload.expert_routing import recorded
 
 FIT, HELD_OUT = recorded()
 MODEL = MixtureOfExperts.load(MOE_WEIGHTS / "tiny-moe")

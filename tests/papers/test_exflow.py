@@ -15,7 +15,7 @@ from bursar.allocate.expert_placement import (
     route_counts,
 )
 from bursar.errors import BadInput
-from bursar.workload.routing import RoutingTrace, recorded
+from bursar.workload.expert_routing import RoutingTrace, recorded
 
 FIT, HELD_OUT = recorded()
 SEEDS = (0, 1, 2)

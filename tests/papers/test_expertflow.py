@@ -17,7 +17,7 @@ from bursar.policies.expert_cache import (
 )
 from bursar.price import Price
 from bursar.simulate.expert_cache import CacheRun, serve_experts
-from bursar.workload.routing import RoutingTrace, recorded
+from bursar.workload.expert_routing import RoutingTrace, recorded
 
 FIT, HELD_OUT = recorded()
 PREDICTOR = RoutePredictor.fit(FIT)

@@ -7,7 +7,7 @@ import pytest
 from moe_routing import synthetic_routing
 
 from bursar.errors import BadInput
-from bursar.policies.hybrid_experts import (
+from bursar.policies.expert_offload import (
     CpuForMisses,
     ExhaustiveSplit,
     ExpertTimes,
@@ -22,7 +22,7 @@ from bursar.policies.hybrid_experts import (
 from bursar.price import Price
 from bursar.simulate.offload.experts import (
     ExpertServer,
-    Routing,
+    GateTrace,
     hit_rate,
     layer_seconds,
     popular_experts,
@@ -35,7 +35,7 @@ PCIE_50 = replace(PCIE_25, transfer_seconds=1.8e-3)
 SEEDS = (0, 1, 2)
 
 
-def step_seconds(routing: Routing, server: ExpertServer) -> dict[str, float]:
+def step_seconds(routing: GateTrace, server: ExpertServer) -> dict[str, float]:
     """Mean seconds of a step. All begin with the experts that the whole trace uses most."""
     resident = popular_experts(routing.choices, routing.scores.shape[-1], server.slots)
     scored = MinusRecentScore()
@@ -133,7 +133,7 @@ def test_no_more_hits_where_routing_has_neither_favourites_nor_memory() -> None:
     differences = []
     for seed in SEEDS:
         scores = np.random.default_rng(seed).random((300, 6, 16))
-        routing = Routing(np.argsort(-scores, axis=2)[:, :, :4].astype(np.int64), scores)
+        routing = GateTrace(np.argsort(-scores, axis=2)[:, :, :4].astype(np.int64), scores)
         ours, lru = (hit_rate(routing, 8, c) for c in (MinusRecentScore(), LeastRecentlyUsed()))
         differences.append(ours - lru)
     assert abs(np.mean(differences)) < 0.01
@@ -151,9 +151,9 @@ def test_a_layer_worked_by_hand() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(BadInput, match="do not fit"):
-        Routing(np.zeros((4, 2, 1), np.int64), np.zeros((4, 3, 8)))
+        GateTrace(np.zeros((4, 2, 1), np.int64), np.zeros((4, 3, 8)))
     with pytest.raises(BadInput, match="outside 0 to 7"):
-        Routing(np.full((4, 2, 1), 8), np.zeros((4, 2, 8)))
+        GateTrace(np.full((4, 2, 1), 8), np.zeros((4, 2, 8)))
     with pytest.raises(BadInput, match="transfer_seconds is -1"):
         replace(PCIE_25, transfer_seconds=-1.0)
     routing = replace(synthetic_routing(0, tokens=4), forecasts=None)

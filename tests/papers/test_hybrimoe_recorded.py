@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from recorded_gates import FIT, recorded_routing
 
-from bursar.policies.hybrid_experts import (
-    CachePolicy,
+from bursar.policies.expert_offload import (
     CpuForMisses,
     ExhaustiveSplit,
     ExpertTimes,
@@ -20,11 +19,12 @@ from bursar.policies.hybrid_experts import (
     LeastFrequentlyUsed,
     LeastRecentlyUsed,
     MinusRecentScore,
+    RetentionPolicy,
     SplitPolicy,
 )
 from bursar.simulate.offload.experts import (
     ExpertServer,
-    Routing,
+    GateTrace,
     hit_rate,
     popular_experts,
     replay_routing,
@@ -38,7 +38,7 @@ THIRDS = (0, 1, 2)
 LOADS = ("one_answer", "four_answers", "prompts")
 
 
-def load(name: str, third: int, tokens: int) -> Routing:
+def load(name: str, third: int, tokens: int) -> GateTrace:
     if name == "prompts":
         return recorded_routing(third, "prompts", tokens=tokens, step_tokens=16)
     together = {"one_answer": 1, "four_answers": 4, "eight_answers": 8}[name]
@@ -46,10 +46,10 @@ def load(name: str, third: int, tokens: int) -> Routing:
 
 
 def step_seconds(
-    routing: Routing,
+    routing: GateTrace,
     server: ExpertServer,
     split: SplitPolicy,
-    cache: CachePolicy | None = None,
+    cache: RetentionPolicy | None = None,
     prefetch: ImpactPrefetch | None = None,
 ) -> float:
     resident = popular_experts(FIT.experts, FIT.num_experts, server.slots)

@@ -16,7 +16,7 @@ import pytest
 from recorded_gates import FIT, HELD_OUT, recorded_routing
 
 from bursar.policies.expert_loading import BitRouter
-from bursar.policies.hybrid_experts import (
+from bursar.policies.expert_offload import (
     ExpertTimes,
     GpuForAll,
     HybridSplit,

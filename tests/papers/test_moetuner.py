@@ -8,7 +8,7 @@ import pytest
 
 from bursar.allocate.expert_placement import EXPERT_PLACEMENT, Cluster, Placement, layer_seconds
 from bursar.allocate.expert_placement.moetuner import evenest, least_slowest_link
-from bursar.workload.routing import recorded
+from bursar.workload.expert_routing import recorded
 
 FIT, HELD_OUT = recorded()
 CLUSTER = Cluster.of_nodes(1, 4)

@@ -11,9 +11,9 @@ from bursar.cost import MEASURED, Deployment
 from bursar.cost.shared_device import shared_device
 from bursar.errors import BadInput
 from bursar.policies.batching import SarathiServe
-from bursar.policies.lanes import LanePolicy, Nexus, Reactive
+from bursar.policies.partitioning import LanePolicy, Nexus, Reactive, ShortestFirst
 from bursar.simulate import Simulation, server_of, simulate
-from bursar.simulate.partitioned import LanesRun, simulate_lanes
+from bursar.simulate.partitioned import PartitionedRun, simulate_partitioned
 from bursar.workload.traces import Trace
 from bursar.workload.traces.arrivals import OnOff
 
@@ -35,8 +35,8 @@ def bursts(seed: int, rate: float = 5.0) -> Trace:
 
 
 @cache
-def lanes(seed: int, policy: LanePolicy, rate: float = 5.0) -> LanesRun:
-    return simulate_lanes(bursts(seed, rate), PLACE, SERVER, policy)
+def lanes(seed: int, policy: LanePolicy, rate: float = 5.0) -> PartitionedRun:
+    return simulate_partitioned(bursts(seed, rate), PLACE, SERVER, policy)
 
 
 @cache
@@ -44,11 +44,11 @@ def chunked(seed: int, budget: int, rate: float = 5.0) -> Simulation:
     return simulate(bursts(seed, rate), SERVER, SarathiServe(max_tokens=budget))
 
 
-def first_token(run: LanesRun | Simulation) -> float:
+def first_token(run: PartitionedRun | Simulation) -> float:
     return float(np.quantile(run.ttft_s, 0.95))
 
 
-def between(run: LanesRun | Simulation, share: float = 0.95) -> float:
+def between(run: PartitionedRun | Simulation, share: float = 0.95) -> float:
     gap = run.gaps.quantile(share)
     assert gap is not None
     return gap
@@ -57,7 +57,7 @@ def between(run: LanesRun | Simulation, share: float = 0.95) -> float:
 def beside(seed: int, budget: int, aging: float = 15.0, rate: float = 5.0) -> Nexus:
     """With what chunked prefill of this budget reaches between tokens as its goal."""
     goal = 0.95 * between(chunked(seed, budget, rate))
-    return Nexus(DEVICE, goal_seconds=goal, aging=aging)
+    return Nexus(DEVICE, goal_seconds=goal, order=ShortestFirst(aging=aging))
 
 
 def ratios(budget: int, aging: float = 15.0, rate: float = 5.0) -> list[float]:
@@ -140,7 +140,7 @@ def test_the_gain_hangs_on_few_units_filling_the_bandwidth() -> None:
     greedy, found = replace(DEVICE, memory_units=0.7), []
     for seed in SEEDS:
         policy = replace(beside(seed, 512), device=greedy)
-        run = simulate_lanes(bursts(seed), PLACE, SERVER, policy, device=greedy)
+        run = simulate_partitioned(bursts(seed), PLACE, SERVER, policy, device=greedy)
         found.append(first_token(run) / first_token(chunked(seed, 512)))
     assert np.mean(found) > 1.0
 

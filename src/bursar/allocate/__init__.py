@@ -1,6 +1,17 @@
-"""Divides a limit over items: `ALLOCATORS[name].allocate(options, limit)` returns a `Plan`."""
+"""Divides a limit over items: `ALLOCATORS[name].allocate(options, limit)` returns a `Plan`.
 
-from bursar.allocate.agent_graph import AgentGraph, AgentPlacement, GraphPlacement
+base, uniform, hull, heap, milp, exhaustive   the protocol, and one allocator each
+dual, core, counting   what `hull` is made of: the relaxed plan, whole plans near it, their bound
+streamed          a price for items that come one by one
+demand, fleet     instances of several types for traffic of several kinds
+agent_graph       operators of agents on tiers of devices
+block_zoo         fine-tuned models that share blocks
+expert_placement  experts on devices
+overlap           operations of one batch over the units of one device
+offload_waves     requests that enter together where memory limits a model
+"""
+
+from bursar.allocate.agent_graph import AgentGraph, GraphPlacement, GraphPlacer
 from bursar.allocate.base import Allocator, Limit, Options
 from bursar.allocate.block_zoo import BlockZoo, Zoo
 from bursar.allocate.demand import Demand
@@ -31,7 +42,6 @@ def allocate(options: Options, limit: Limit) -> Plan:
 __all__ = [
     "ALLOCATORS",
     "AgentGraph",
-    "AgentPlacement",
     "Allocator",
     "BlockZoo",
     "Coupling",
@@ -39,6 +49,7 @@ __all__ = [
     "ExhaustiveAllocator",
     "Fleet",
     "GraphPlacement",
+    "GraphPlacer",
     "HeapAllocator",
     "HullAllocator",
     "Limit",

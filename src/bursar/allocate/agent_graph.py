@@ -67,7 +67,7 @@ class GraphPlacement:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentPlacement:
+class GraphPlacer:
     """Places a graph that is asked for `requests_per_second` times a second.
 
     `link_bytes_per_second` is the network between tiers. Raises `BadInput` unless the rate, the
@@ -111,7 +111,7 @@ class AgentPlacement:
 class _Model:
     """Columns: a 0/1 for each way, one for each model on a tier, devices, starts, crossings."""
 
-    def __init__(self, goal: AgentPlacement, graph: AgentGraph, tiers: Sequence[Device]) -> None:
+    def __init__(self, goal: GraphPlacer, graph: AgentGraph, tiers: Sequence[Device]) -> None:
         if any(device.usd_per_hour is None or device.memory_bytes is None for device in tiers):
             raise BadInput("each tier needs a known rent and memory; leave out the others")
         self.goal, self.graph, self.tiers = goal, graph, tiers

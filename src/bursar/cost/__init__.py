@@ -1,4 +1,21 @@
-"""Predicts what work uses: a step on devices, a request, a hosted call, repeated sampling."""
+"""Predicts what work uses: a step on devices, a request, a hosted call, repeated sampling.
+
+deployment     a model on devices (calibration: what its predicted times rest on)
+work           FLOPs and bytes of a step (layer_work: operator by operator, in a layer's order)
+step           its seconds, energy and rent; tables: from measured operators
+memory         whether it fits
+request        one request in a server (endtoend: times to and between its tokens)
+users          how many users an instance carries
+shared_device  operations that share a device's units, memory and link
+allreduce      what it sends, and how long over slow links
+hosted, quote  what an API charges; costs as plain data
+kinetics       repeated sampling
+idealized      a request alone on uniform hardware
+long_context   users and switching, from the size of the cache
+agent_work     operators of an agent's graph
+moe_lens       a mixture of experts in the CPU's memory
+supernode      experts spread over hundreds of dies
+"""
 
 from bursar.cost.deployment import DATASHEET, MEASURED, Deployment, Efficiency
 from bursar.cost.hosted import hosted_cost

@@ -1,4 +1,4 @@
-"""Seconds of an allreduce over slow links: star, ring and tree.
+"""What an allreduce sends, and its seconds over slow links: star, ring and tree.
 
 Every device has one link to a switch, of the same latency and bandwidth. What a link sends goes
 through it one message after the other; latency passes beside that. Source: the counting argument
@@ -34,12 +34,17 @@ def star_seconds(devices: int, message_bytes: float, link: EdgeLink) -> float:
     return 2 * link.latency_seconds + 2 * (devices - 1) * message_bytes / link.bytes_per_second
 
 
+def ring_share(devices: int) -> float:
+    """What each device of a ring sends, as a share of the message: 2 (n - 1) / n."""
+    return 2.0 * (devices - 1) / devices
+
+
 def ring_seconds(devices: int, message_bytes: float, link: EdgeLink) -> float:
     """Parts of 1 / devices go around twice, adding up and then handing out."""
     if devices < 2:
         return 0.0
-    hop = link.latency_seconds + message_bytes / devices / link.bytes_per_second
-    return 2 * (devices - 1) * hop
+    latency = 2 * (devices - 1) * link.latency_seconds
+    return latency + ring_share(devices) * message_bytes / link.bytes_per_second
 
 
 def tree_seconds(devices: int, message_bytes: float, link: EdgeLink) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bursar.catalog import Attention, Experts
+from bursar.cost.allreduce import ring_share
 from bursar.cost.deployment import Deployment
 from bursar.cost.shared_device import Operation
 from bursar.cost.work import ACTIVATION_BYTES, Rows, Work, residual_writes, step_work
@@ -95,6 +96,6 @@ def _reduce(place: Deployment, rows: Rows) -> Operation:
     message = float(rows.tokens) * place.model.hidden * ACTIVATION_BYTES
     a_layer = residual_writes(place.model) / place.model.layers / 2.0
     return Operation(
-        link_bytes=a_layer * message * 2.0 * (place.tp - 1) / place.tp,
+        link_bytes=a_layer * message * ring_share(place.tp),
         latency_seconds=a_layer * place.reached.seconds_per_collective,
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bursar.catalog import Experts
+from bursar.cost.allreduce import ring_share
 from bursar.cost.deployment import DATASHEET, Deployment, Efficiency
 from bursar.cost.tables import operator_steps
 from bursar.cost.work import ACTIVATION_BYTES, Array, Rows, Work, residual_writes, step_work
@@ -127,7 +128,7 @@ def _communication(place: Deployment, rows: Rows, efficiency: Efficiency) -> Arr
     collectives, moved = 0.0, np.zeros_like(tokens)
     if place.tp > 1:
         collectives += residual_writes(model)
-        moved = moved + residual_writes(model) * message * 2.0 * (place.tp - 1) / place.tp
+        moved = moved + residual_writes(model) * message * ring_share(place.tp)
     if place.dp > 1:
         spread = place.tp * place.dp
         for block in model.blocks:

@@ -2,12 +2,13 @@
 
 serve           `simulate` for a trace, `simulate_users` for users who wait for answers
 disaggregated   `simulate_split`: prompts on some instances, answers on others
-partitioned     `simulate_lanes`: prompts on a part of a device, answers on the rest
+partitioned     `simulate_partitioned`: prompts on a part of a device, decodes on the rest
 diffusion       `simulate_diffusion`: a server of diffusion language models
 entering        the requests of a trace as jobs
 prefixes        what their prompts share
 replicas        several engines: routing, whose turn it is
-replica         one engine: queue, KV cache, plans of many steps at once
+replica         one engine: plans of many steps at once (replica_state: who is in it, and where)
+fleet_replica   ... interrupted from outside: what routers and controls do to it
 ranked_queue    who waits
 swapping        caches that go to the host's memory and come back (host_memory: what that is;
                 host_copies: whose are there; host_link: on their way; block_groups: their places)
@@ -24,8 +25,8 @@ dist_attention  attention in parts, merged exactly
 server          what a replica is made of
 step_times      the protocol for how long steps take; the simplest one
 roofline_times  the step cost model in that form (attention_rows: its attention)
-tabulated_times any step cost model in that form, from tables
-overlap         (its attention, where decodes and prompts share a step)
+tabulated_times any step cost model in that form, from tables (attention_overlap: its attention,
+                where decodes and prompts share a step)
 simulation      the result
 series, gaps    timelines and times between tokens, collected on the way
 outcomes        what happens to each request, collected on the way

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bursar.policies.expert_cache import CachePolicy, CacheState
 from bursar.price import Price
-from bursar.workload.routing import RoutingTrace
+from bursar.workload.expert_routing import RoutingTrace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -10,7 +10,7 @@ from bursar.cost import Deployment
 from bursar.errors import BadInput
 from bursar.policies.lending import Lender
 from bursar.simulate.disaggregated import Link
-from bursar.simulate.replica import Replica
+from bursar.simulate.fleet_replica import FleetReplica
 from bursar.simulate.replicas import Replicas
 from bursar.simulate.step_times import Chunks, Lengths, Line, StepTimes, Sums
 
@@ -92,7 +92,7 @@ class LendingOut:
         return self._fleet.routed, len(self._fleet.outcomes.done)
 
     @property
-    def replicas(self) -> list[Replica]:
+    def replicas(self) -> list[FleetReplica]:
         """See `LendingState`."""
         return self._fleet.replicas
 

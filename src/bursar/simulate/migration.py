@@ -17,7 +17,7 @@ from bursar.errors import BadInput
 from bursar.policies.batching import blocks_for
 from bursar.policies.migration import MigrationPolicy, Move
 from bursar.simulate.disaggregated import Link
-from bursar.simulate.replica import Replica
+from bursar.simulate.fleet_replica import FleetReplica
 from bursar.simulate.replicas import Replicas
 
 
@@ -73,7 +73,7 @@ class Migrating:
         return self._fleet.open + self._fleet.draining
 
     @property
-    def replicas(self) -> list[Replica]:
+    def replicas(self) -> list[FleetReplica]:
         """See `MigrationState`."""
         return [self._fleet.present(place) for place in self._places]
 

@@ -13,23 +13,19 @@ from collections.abc import Sequence
 
 from bursar.policies.batching import BatchPolicy, Chunk, Decision, Job, blocks_for
 from bursar.price import Price
-from bursar.simulate.decode_batch import DecodeBatch
 from bursar.simulate.gaps import Gaps
-from bursar.simulate.history import History
-from bursar.simulate.host_link import Transfers
-from bursar.simulate.kv_cache import KvCache
 from bursar.simulate.outcomes import Outcomes
-from bursar.simulate.ranked_queue import RankedQueue
+from bursar.simulate.replica_state import ReplicaState
 from bursar.simulate.series import Series
 from bursar.simulate.server import Server
-from bursar.simulate.step_times import Line, StepTimes
+from bursar.simulate.step_times import Line
 from bursar.simulate.swapping import Swapping
 
 _STILL = Line(0.0, 0.0, 0.0, 0.0, 0)
 
 
-class Replica:
-    """An engine with its queue, a `BatchState`. The caller moves its clock.
+class Replica(ReplicaState):
+    """An engine with its queue. The caller moves its clock.
 
     Call `arrive` for arrivals up to `end`, and `advance` when the clock reaches it.
     """
@@ -37,21 +33,10 @@ class Replica:
     def __init__(
         self, server: Server, policy: BatchPolicy, price: Price, outcomes: Outcomes
     ) -> None:
+        super().__init__(server)
         self._times, self._policy, self._price = server.times, policy, price
         self._outcomes = outcomes
-        self.block_tokens, self.blocks = server.block_tokens, server.blocks
-        self._kv = KvCache(server)
-        self._swapping = (
-            None
-            if server.host is None
-            else Swapping(server.host, server.blocks, server.block_tokens)
-        )
-        self.waiting = RankedQueue()
-        self.running: dict[int, Job] = {}
-        self.prefilling: list[Job] = []
-        self._batch = DecodeBatch(server.block_tokens, server.times.windows)
         self._empty = [0] * (len(server.times.windows) + 1)
-        self._history = History()
         self._last_token: dict[int, float] = {}
         """Of jobs preempted or come from elsewhere, by index."""
         self._resumed: dict[int, float] = {}
@@ -59,50 +44,6 @@ class Replica:
         self.series, self.gaps = Series(), Gaps()
         self.busy_seconds = self.busy_joules = self.now = 0.0
         self._wait()
-
-    @property
-    def free_blocks(self) -> int:
-        """See `BatchState`."""
-        return self._kv.free
-
-    @property
-    def growth_blocks(self) -> int:
-        """See `BatchState`."""
-        return self._batch.growth
-
-    def held_blocks(self, job: Job) -> int:
-        """See `BatchState`."""
-        decoding = job.index in self._batch.seats
-        return self._kv.held_blocks(
-            job.index, self._batch.cached(job.index) if decoding else job.target
-        )
-
-    def needed_blocks(self, job: Job) -> int:
-        """See `BatchState`."""
-        return self._kv.needed_blocks(job)
-
-    def cached_tokens(self, job: Job) -> int:
-        """See `BatchState`."""
-        return self._kv.cached_tokens(job)
-
-    def grows(self, job: Job) -> bool:
-        """See `BatchState`."""
-        return job.index in self._batch.seats and self._batch.grows(job.index)
-
-    def generated(self, job: Job) -> int:
-        """See `BatchState`."""
-        seat = self._batch.seats.get(job.index)
-        return job.generated if seat is None else job.generated + self._batch.count - seat.joined
-
-    @property
-    def finished_outputs(self) -> Sequence[int]:
-        """See `BatchState`."""
-        return self._history.rising
-
-    @property
-    def transfers(self) -> Transfers:
-        """What went between device and host."""
-        return Transfers() if self._swapping is None else self._swapping.transfers
 
     def arrive(self, job: Job, now: float) -> None:
         """Queue a job that was not here before, at a time not beyond `end`."""
@@ -127,7 +68,6 @@ class Replica:
         """Carry out the plan, which brings the clock to `end`; then ask the policy, and plan."""
         self._settle()
         if self._swapping is not None:
-            self._swapping.match_conversations()
             for job in self._swapping.landed(self.now):
                 self._resume(job)
         if not self.running and not self.waiting:
@@ -153,16 +93,16 @@ class Replica:
                 for job in decision.swap:
                     self._preempt(job, keep=True)
             if self._swapping is not None and decision.chunks:
-                chunks = [chunk for chunk in decision.chunks if self._admitted_to_prefill(chunk)]
-                if len(chunks) < len(decision.chunks):
-                    decision, moved = decision._replace(chunks=chunks, most_steps=1), True
+                swapping = self._swapping
+                here = [one for one in decision.chunks if self._brought_here(one.job, swapping)]
+                if len(here) < len(decision.chunks):
+                    decision, moved = decision._replace(chunks=here, most_steps=1), True
             if decision.chunks or (decision.decode and self._batch.seats) or not moved:
                 return decision
 
-    def _admitted_to_prefill(self, chunk: Chunk) -> bool:
-        """Admit its job. False when its cache is on its way, or was all that the job needed."""
-        job, swapping = chunk.job, self._swapping
-        if swapping is None or job.index in self.running:
+    def _brought_here(self, job: Job, swapping: Swapping) -> bool:
+        """Admit a job. False: its cache is on its way, or was all that the job needed."""
+        if job.index in self.running:
             return True
         self._admit(job)
         if not swapping.is_away(job):
@@ -353,100 +293,3 @@ class Replica:
         job.preemptions += 1
         self._outcomes.preemptions[index] += 1
         self.waiting.add(job)
-
-    # --- what a fleet does with its replicas -----------------------------------------------------
-
-    def joules_until(self, now: float) -> float:
-        """Energy of steps and of idling since the start; `now` is not beyond `end`."""
-        idle, since = self._times.idle_watts or 0.0, now - self.now
-        joules = self.busy_joules + idle * (self.now - self.busy_seconds)
-        if not self._steps:
-            return joules + idle * since
-        line, steps = self._line, self._steps
-        return joules + line.joules_of(steps) * since / line.seconds_of(steps)
-
-    def retime(self, times: StepTimes, now: float) -> None:
-        """Steps that begin after `now` take other times; the windows are the same."""
-        self.pause(now)
-        self._times = times
-
-    def catch_up(self, now: float) -> None:
-        """Carry out those steps of the plan that are over by `now`, but never its last one."""
-        steps, line = self._steps, self._line
-        if steps < 2:
-            return
-        done = line.steps_until(now - self.now)
-        done = min(done - (line.seconds_of(done) > now - self.now), steps - 1)
-        if done < 1:
-            return
-        end = self.end
-        self._steps, self.end = done, self.now + line.seconds_of(done)
-        self._settle()
-        self._line, self._steps, self.end = line.after(done), steps - done, end
-
-    def pause(self, now: float) -> float:
-        """End the plan with the step that `now` falls in, deaf or not; returns when that is."""
-        if not self._steps:
-            self.end = now
-        elif self._steps > 1:
-            before = self.end
-            self._cut(now)
-            self.series.add(self.end, before, 0, 0.0, self._queued - len(self.waiting), 0.0)
-        return self.end
-
-    @property
-    def spare_blocks(self) -> int:
-        """Blocks that neither a job holds nor the step under way takes."""
-        return self.free_blocks - (self._batch.growth if self._decodes else 0)
-
-    def set_aside(self, blocks: int, now: float) -> None:
-        """Keep so many spare blocks from the jobs here; fewer than none gives them back."""
-        self.catch_up(now)
-        assert blocks <= self.spare_blocks, f"{blocks} of {self.spare_blocks} spare blocks"
-        self._kv.grow(blocks)
-        self.pause(now)
-
-    def decodes(self, job: Job) -> bool:
-        """Whether a job's prefill is over here."""
-        return job.index in self._batch.seats
-
-    def context(self, job: Job) -> int:
-        """Tokens in the cache of a decoding job."""
-        return self._batch.cached(job.index)
-
-    def withdraw(self, job: Job, now: float) -> None:
-        """A job that waits and has never run goes elsewhere."""
-        self.pause(now)
-        self.waiting.take(job)
-        self.series.add(now, self.end, 0, 0.0, -1, 0.0)
-
-    def hand_over(self, job: Job) -> float | None:
-        """At `end`, a decoding job goes elsewhere with its cache; the time of its last token.
-
-        None: it is done with that step.
-        """
-        self._settle()
-        self._plan(_STILL, 0, (), decodes=False, deaf=False)
-        if not self.decodes(job):
-            return None
-        index, seat = job.index, self._batch.seats[job.index]
-        job.target = job.computed = job.received = self._batch.leave(index)
-        job.generated += job.target - seat.cached
-        self._kv.release(index, job.target)
-        del self.running[index]
-        self._resumed.pop(index, None)
-        return self.gaps.stopped(index)
-
-    def take_over(self, job: Job, last_token: float, blocks: int) -> None:
-        """At `end`, such a job comes, for whom so many blocks were set aside."""
-        self._settle()
-        self._plan(_STILL, 0, (), decodes=False, deaf=False)
-        self._kv.grow(-blocks)
-        self.running[job.index] = job
-        self._kv.admit(job)
-        self._kv.computed(job)
-        self._kv.grow(0)
-        left = self._outcomes.outputs[job.index] - job.generated
-        self._batch.join(job.index, job.target, left)
-        self.gaps.began(job.index, last_token)
-        self._resumed[job.index] = last_token

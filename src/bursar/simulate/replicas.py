@@ -10,8 +10,8 @@ from bursar.errors import BadInput, Infeasible
 from bursar.policies.batching import BatchPolicy, Job
 from bursar.policies.routing import Router
 from bursar.price import Price
+from bursar.simulate.fleet_replica import FleetReplica
 from bursar.simulate.outcomes import Outcomes
-from bursar.simulate.replica import Replica
 from bursar.simulate.server import Server
 
 
@@ -34,7 +34,7 @@ class Replicas:
             raise BadInput(f"replicas = {size}; must be 1 or more")
         self.server, self.routed, self.now = server, 0, 0.0
         self.outcomes = outcomes or Outcomes()
-        self.all: list[Replica] = []
+        self.all: list[FleetReplica] = []
         self.rented: list[tuple[float, float]] = []
         """(from, until) of each replica, in seconds; infinity: it is still rented."""
         self._policy, self._router, self.price = policy, router, price
@@ -60,18 +60,18 @@ class Replicas:
         return [len(one.waiting) + len(one.running) for one in replicas]
 
     @property
-    def replicas(self) -> list[Replica]:
+    def replicas(self) -> list[FleetReplica]:
         """See `FleetState`."""
         return [self.present(place) for place in self.open]
 
-    def present(self, place: int) -> Replica:
+    def present(self, place: int) -> FleetReplica:
         """A replica as it stands now, the steps of its plan that are over carried out."""
         self.all[place].catch_up(self.now)
         return self.all[place]
 
     def rent(self) -> int:
         """One more replica, from now on, which takes no requests yet; returns its place."""
-        replica = Replica(self.server, self._policy, self.price, self.outcomes)
+        replica = FleetReplica(self.server, self._policy, self.price, self.outcomes)
         replica.now = self.now
         self.all.append(replica)
         self.rented.append((self.now, math.inf))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bursar.errors import BadInput
 from bursar.policies.scaling import RECENT, Scaler
-from bursar.simulate.replica import Replica
+from bursar.simulate.fleet_replica import FleetReplica
 from bursar.simulate.replicas import Replicas
 
 
@@ -43,17 +43,17 @@ class Scaling:
         if not self.interval_seconds > 0:
             raise BadInput(f"interval_seconds = {self.interval_seconds}; must be above 0")
 
-    def begin(self, fleet: Replicas) -> Acting:
+    def begin(self, fleet: Replicas) -> Resizing:
         """See `Control.begin`. Raises `BadInput` for a fleet that is not within the bounds."""
         if not self.minimum <= fleet.size <= self.maximum:
             raise BadInput(
                 f"the fleet starts with {fleet.size} replicas, outside of {self.minimum} to "
                 f"{self.maximum}; change one of them"
             )
-        return Acting(self, fleet)
+        return Resizing(self, fleet)
 
 
-class Acting:
+class Resizing:
     """Scaling at work; a `ScalingState`."""
 
     def __init__(self, settings: Scaling, fleet: Replicas) -> None:
@@ -82,7 +82,7 @@ class Acting:
         return self._fleet.size + len(self._starting)
 
     @property
-    def replicas(self) -> list[Replica]:
+    def replicas(self) -> list[FleetReplica]:
         """See `ScalingState`."""
         return self._fleet.replicas
 

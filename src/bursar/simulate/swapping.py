@@ -33,9 +33,9 @@ class Swapping:
         """A job that was not here before waits."""
         if job.conversation >= 0:
             self._hoping[job.index] = job
-            self.match_conversations()
+            self._match_conversations()
 
-    def match_conversations(self) -> None:
+    def _match_conversations(self) -> None:
         """What is kept of a conversation by now begins the prompt that goes on with it."""
         for index, job in list(self._hoping.items()):
             key = ~job.conversation
@@ -75,7 +75,8 @@ class Swapping:
         return True
 
     def landed(self, now: float) -> list[Job]:
-        """The jobs that are back by now."""
+        """The jobs that are back by now. Also finds waiting jobs what was kept meanwhile."""
+        self._match_conversations()
         jobs = self._link.landed(now)
         for job in jobs:
             self._coming.remove(job.index)

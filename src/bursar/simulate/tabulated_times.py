@@ -2,8 +2,8 @@
 
 Takes a step to be the sum of what depends on its new tokens, on its rows, and of attention: by the
 number and the mean context of decoding jobs, by each chunk of a prompt, and by how these two get on
-(`overlap`). The plain roofline has `RooflineTimes`, which is exact; this is for curves of other
-kinds: measured tables, fitted operators.
+(`attention_overlap`). The plain roofline has `RooflineTimes`, which is exact; this is for curves of
+other kinds: measured tables, fitted operators.
 
 A pipeline of `pp` stages keeps `pp` batches in flight, over which jobs and prompts are spread. A
 step is a round, in which each of them passes all stages once: it takes as long as the fullest one.
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from bursar.catalog import Experts
 from bursar.cost import DATASHEET, Deployment, step_arrays
 from bursar.cost.work import Array
-from bursar.simulate.overlap import Overlap
+from bursar.simulate.attention_overlap import Overlap
 from bursar.simulate.roofline_times import RooflineTimes, watts
 from bursar.simulate.step_times import Chunks, Lengths, Line, Sums
 

@@ -4,7 +4,7 @@
 
 Greedy answers to questions of every level of every task, prompts included: the training split
 makes the trace's `fit` part, the test split its `held_out` part. Answers come from torch, routes
-from the NumPy engine. Writes workload/routing/tiny-moe.npz.
+from the NumPy engine. Writes workload/expert_routing/tiny-moe.npz.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from bursar.backends.moe import MOE_WEIGHTS, MixtureOfExperts
 from bursar.backends.tiny.tokenizer import Tokenizer
 from bursar.training.moe import MOE_SHAPES, load_moe
 from bursar.training.sampling import sample
-from bursar.workload.routing.trace import RECORDING
+from bursar.workload.expert_routing.trace import RECORDING
 from bursar.workload.tasks import TASKS
 
 

@@ -12,7 +12,7 @@ from bursar.backends.moe import MOE_WEIGHTS, MixtureOfExperts, MoeConfig
 from bursar.backends.tiny.tokenizer import Tokenizer
 from bursar.errors import BadInput
 from bursar.training.traces import MAKERS, document_ids
-from bursar.workload.routing import recorded
+from bursar.workload.expert_routing import recorded
 
 FOLDER = MOE_WEIGHTS / "tiny-moe"
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bursar.errors import BadInput
-from bursar.workload.routing import RoutingTrace
+from bursar.workload.expert_routing import RoutingTrace
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

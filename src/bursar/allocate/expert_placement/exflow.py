@@ -24,7 +24,7 @@ from scipy import optimize, sparse
 from bursar.allocate.expert_placement.base import Cluster, Ints, Placement, route_counts
 from bursar.allocate.expert_placement.naive import RandomPlacement
 from bursar.errors import Infeasible
-from bursar.workload.routing import RoutingTrace
+from bursar.workload.expert_routing import RoutingTrace
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from scipy import optimize
 
 from bursar.allocate.expert_placement.base import Cluster, Floats, Ints, Placement, route_counts
 from bursar.errors import Infeasible
-from bursar.workload.routing import RoutingTrace
+from bursar.workload.expert_routing import RoutingTrace
 
 _TIE = 1e-3
 """Weight of all links' seconds beside those of the slowest: enough to choose between equals."""

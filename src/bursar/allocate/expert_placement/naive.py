@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bursar.allocate.expert_placement.base import Cluster, Placement
-from bursar.workload.routing import RoutingTrace
+from bursar.workload.expert_routing import RoutingTrace
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from bursar.catalog import Attention, Mlp
 from bursar.cost import Deployment
+from bursar.cost.allreduce import ring_share
 from bursar.cost.shared_device import Operation, SharedDevice, shared_device
 from bursar.cost.work import ACTIVATION_BYTES
 from bursar.errors import BadInput
@@ -140,7 +141,7 @@ class WaveDevice:
         message = tokens * place.model.hidden * ACTIVATION_BYTES
         return Operation(
             bytes=4.0 * message / place.tp,
-            link_bytes=2.0 * (place.tp - 1) / place.tp * message,
+            link_bytes=ring_share(place.tp) * message,
             latency_seconds=place.reached.seconds_per_collective,
             units=units / self.units,
             lane="link",

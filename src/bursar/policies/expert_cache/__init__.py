@@ -2,7 +2,7 @@
 
 `RoutePredictor` says before a batch runs which experts it will need, `regroup` forms batches of
 tokens that need the same ones. All layers share the slots, and a layer waits for its experts;
-where the CPU computes them too: policies/hybrid_experts.
+where the CPU computes them too: policies/expert_offload.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bursar.errors import BadInput
-from bursar.workload.routing import RoutingTrace
+from bursar.workload.expert_routing import RoutingTrace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bursar.errors import BadInput
-from bursar.policies.hybrid_experts import (
-    CachePolicy,
+from bursar.policies.expert_offload import (
     ExpertTimes,
     ImpactPrefetch,
+    RetentionPolicy,
     RoutedExpert,
     RoutedLayer,
     Split,
@@ -33,8 +33,11 @@ _FREE = Price()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Routing:
-    """What a model's gates chose. A step takes `step_tokens` tokens in order: 1 is decoding."""
+class GateTrace:
+    """What a model's gates said. A step takes `step_tokens` tokens in order: 1 is decoding.
+
+    A `RoutingTrace` has no scores or forecasts, and knows whose tokens they are.
+    """
 
     choices: Ints
     """(tokens, layers, top_k): the experts a token was routed to."""
@@ -115,7 +118,7 @@ def popular_experts(choices: Ints, experts: int, slots: int) -> Ints:
     return np.argsort(-np.array(counts), axis=1, kind="stable")[:, :slots]
 
 
-def hit_rate(routing: Routing, slots: int, cache: CachePolicy) -> float:
+def hit_rate(routing: GateTrace, slots: int, cache: RetentionPolicy) -> float:
     """Share of lookups that find their expert, when every miss is brought and takes a slot.
 
     Each layer has `slots` of its own, empty at first.
@@ -140,12 +143,12 @@ def hit_rate(routing: Routing, slots: int, cache: CachePolicy) -> float:
 
 
 def replay_routing(
-    routing: Routing,
+    routing: GateTrace,
     server: ExpertServer,
     split: SplitPolicy,
     *,
     resident: Ints,
-    cache: CachePolicy | None = None,
+    cache: RetentionPolicy | None = None,
     prefetch: ImpactPrefetch | None = None,
 ) -> OffloadRun:
     """Play all steps of `routing`.
@@ -164,11 +167,11 @@ def replay_routing(
 class _Play:
     def __init__(
         self,
-        routing: Routing,
+        routing: GateTrace,
         server: ExpertServer,
         split: SplitPolicy,
         resident: Ints,
-        cache: CachePolicy | None,
+        cache: RetentionPolicy | None,
         prefetch: ImpactPrefetch | None,
     ) -> None:
         self._routing, self._server, self._split = routing, server, split
@@ -206,7 +209,7 @@ class _Play:
         return RoutedLayer(experts, self._server.times, self._pcie_free - now)
 
     def _keep(
-        self, cache: CachePolicy, step: int, layer: int, used: Bools, came: tuple[int, ...]
+        self, cache: RetentionPolicy, step: int, layer: int, used: Bools, came: tuple[int, ...]
     ) -> None:
         scores = self._routing.scores[self._routing.tokens_of(step), layer].sum(axis=0)
         values = cache.values(self._values[layer], scores, used, float(step))

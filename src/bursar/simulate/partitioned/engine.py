@@ -15,7 +15,7 @@ from bursar.cost.shared_device import Operation, SharedDevice
 from bursar.cost.work import Rows, step_work
 from bursar.errors import BadInput
 from bursar.policies.batching import Chunk, Job, blocks_for
-from bursar.policies.lanes import LanePolicy, Work
+from bursar.policies.partitioning import LanePolicy, Work
 from bursar.price import Price
 from bursar.simulate.decode_batch import DecodeBatch
 from bursar.simulate.gaps import Gaps

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bursar.policies.lanes import Work
+from bursar.policies.partitioning import Work
 
 
 class LaneStep(NamedTuple):

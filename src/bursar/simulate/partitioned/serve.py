@@ -1,4 +1,4 @@
-"""Prompts and decodes at once on one device: `simulate_lanes` serves a trace."""
+"""Prompts and decodes at once on one device: `simulate_partitioned` serves a trace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from bursar.cost import Deployment
 from bursar.cost.shared_device import SharedDevice, shared_device
 from bursar.errors import Infeasible
-from bursar.policies.lanes import LanePolicy
+from bursar.policies.partitioning import LanePolicy
 from bursar.price import Price
 from bursar.simulate.entering import jobs
 from bursar.simulate.gaps import Gaps
@@ -23,7 +23,7 @@ from bursar.workload.traces import Trace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LanesRun:
+class PartitionedRun:
     """What came of a trace; columns have a row per request, NaN where it was rejected."""
 
     trace: Trace
@@ -39,7 +39,7 @@ class LanesRun:
         return self.first_token_s - self.trace.arrival_s
 
 
-def simulate_lanes(
+def simulate_partitioned(
     trace: Trace,
     deployment: Deployment,
     server: Server,
@@ -47,7 +47,7 @@ def simulate_lanes(
     *,
     device: SharedDevice | None = None,
     price: Price | None = None,
-) -> LanesRun:
+) -> PartitionedRun:
     """Serve a whole trace; `server` says how much KV cache there is.
 
     `device` is by default the deployment's at the rates its efficiency says. Raises `BadInput` for
@@ -63,7 +63,7 @@ def simulate_lanes(
     lanes.run_until(math.inf)
     if left := len(lanes.waiting) + lanes.jobs:
         raise Infeasible(f"the policy leaves {left} of {len(trace)} requests waiting for ever")
-    return LanesRun(
+    return PartitionedRun(
         trace,
         np.array(outcomes.first_token),
         np.array(outcomes.finished),

@@ -7,6 +7,7 @@ whose prompts run next.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from bursar.cost.shared_device import Operation
@@ -97,28 +98,37 @@ class LanePolicy(Protocol):
         ...
 
 
-def shortest_first(
-    state: LaneState, now: float, *, max_tokens: int, max_jobs: int, aging: float
-) -> list[Chunk]:
-    """Shortest prompt first: what is left of it in tokens, less `aging` a second of waiting.
+@dataclass(frozen=True, slots=True)
+class ShortestFirst:
+    """Shortest prompt first: what is left of it in tokens, less `aging` a second of waiting."""
 
-    As many as `max_tokens` allow, the last of them in part.
-    """
-    waiting = set(map(id, state.waiting))
-    order = sorted(
-        (*state.prefilling, *state.waiting),
-        key=lambda job: (job.target - job.computed - aging * (now - job.arrived), job.rank),
-    )
-    room, spare, budget = max_jobs - state.jobs, state.spare_blocks, max_tokens
-    chunks: list[Chunk] = []
-    for job in order:
-        if budget <= 0:
-            break
-        if id(job) in waiting:
-            if room <= 0 or state.needed_blocks(job) > spare:
-                continue
-            room -= 1
-            spare -= state.needed_blocks(job)
-        chunks.append(Chunk(job, min(budget, job.target - job.computed)))
-        budget -= chunks[-1].tokens
-    return chunks
+    max_tokens: int = 2048
+    """In one step of the prompts' lane; its last chunk may be part of a prompt."""
+    max_jobs: int = 256
+    aging: float = 15.0
+
+    def chunks(self, state: LaneState, now: float) -> list[Chunk]:
+        """What the lane runs next; nothing while it is busy."""
+        if not state.prefill_is_free:
+            return []
+        waiting = set(map(id, state.waiting))
+        order = sorted(
+            (*state.prefilling, *state.waiting),
+            key=lambda job: (
+                job.target - job.computed - self.aging * (now - job.arrived),
+                job.rank,
+            ),
+        )
+        room, spare, budget = self.max_jobs - state.jobs, state.spare_blocks, self.max_tokens
+        chunks: list[Chunk] = []
+        for job in order:
+            if budget <= 0:
+                break
+            if id(job) in waiting:
+                if room <= 0 or state.needed_blocks(job) > spare:
+                    continue
+                room -= 1
+                spare -= state.needed_blocks(job)
+            chunks.append(Chunk(job, min(budget, job.target - job.computed)))
+            budget -= chunks[-1].tokens
+        return chunks

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bursar.errors import BadInput
-from bursar.workload.routing import RoutingTrace, recorded
+from bursar.workload.expert_routing import RoutingTrace, recorded
 
 
 def trace(tokens: int = 6, layers: int = 3, experts: int = 4) -> RoutingTrace:

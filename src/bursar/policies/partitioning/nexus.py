@@ -4,7 +4,7 @@ Paper: Xiaoxiang Shi, Colin Cai, Junjia Du, Zhihao Jia, "Nexus: Proactive Intra-
     of Prefill and Decode in LLM Serving", 2025, arXiv:2507.06608; section 4 (latency model with
     diminishing returns and contention, greedy search for the partition, phase schedulers).
 Symbols: r_p, r_d -> prefill_units, 1 - prefill_units; KV threshold -> crowded; the slack of the
-    phase that comes second -> slack; delta (hysteresis) -> hysteresis; gamma (age) -> aging.
+    phase that comes second -> slack; delta (hysteresis) -> hysteresis; gamma (age) -> order.aging.
 Differs: operators are those of the step cost model, whose amounts are taken as known rather than
     profiled; bandwidth is shared max-min fair between the two phases' mean demands; a goal for
     the time between tokens may loosen the slack.
@@ -17,12 +17,12 @@ Checked: tests/papers/test_nexus.py: 8 billion parameters on an A100, bursts, fi
 Seed: 143
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bursar.cost.shared_device import SharedDevice, fair_parts
 from bursar.errors import BadInput
-from bursar.policies.lanes.base import LaneDecision, LaneState, Work, shortest_first
+from bursar.policies.partitioning.base import LaneDecision, LaneState, ShortestFirst, Work
 from bursar.price import Price
 
 _ROUNDING = 1e-9
@@ -50,9 +50,7 @@ class Nexus:
     crowded: float = 0.9
     grid: float = 0.05
     hysteresis: float = 0.05
-    max_tokens: int = 2048
-    max_jobs: int = 256
-    aging: float = 15.0
+    order: ShortestFirst = field(default_factory=ShortestFirst)
 
     def __post_init__(self) -> None:
         if not 0 < self.grid <= 0.5 or self.slack < 1:
@@ -63,13 +61,7 @@ class Nexus:
 
     def decide(self, state: LaneState, now: float, price: Price) -> LaneDecision:
         """Prompts by length, and the units that the models prefer."""
-        chunks = (
-            shortest_first(
-                state, now, max_tokens=self.max_tokens, max_jobs=self.max_jobs, aging=self.aging
-            )
-            if state.prefill_is_free
-            else ()
-        )
+        chunks = self.order.chunks(state, now)
         prefill, decode = state.prefill_work(chunks), state.decode_work
         if not prefill or not decode:
             return LaneDecision(state.prefill_units, chunks)

@@ -3,10 +3,10 @@
 What servers without a latency model do: a feedback loop on the measured time between tokens.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bursar.errors import BadInput
-from bursar.policies.lanes.base import LaneDecision, LaneState, shortest_first
+from bursar.policies.partitioning.base import LaneDecision, LaneState, ShortestFirst
 from bursar.price import Price
 
 
@@ -22,9 +22,7 @@ class Reactive:
     relaxed: float = 0.8
     step: float = 0.05
     every_seconds: float = 0.0
-    max_tokens: int = 2048
-    max_jobs: int = 256
-    aging: float = 15.0
+    order: ShortestFirst = field(default_factory=ShortestFirst)
 
     def __post_init__(self) -> None:
         if not 0 < self.step < 0.5 or self.goal_seconds <= 0:
@@ -35,13 +33,7 @@ class Reactive:
 
     def decide(self, state: LaneState, now: float, price: Price) -> LaneDecision:
         """One step along the units, or none."""
-        chunks = (
-            shortest_first(
-                state, now, max_tokens=self.max_tokens, max_jobs=self.max_jobs, aging=self.aging
-            )
-            if state.prefill_is_free
-            else ()
-        )
+        chunks = self.order.chunks(state, now)
         took, units = state.decode_seconds, state.prefill_units
         if took is None or now - state.units_since < self.every_seconds:
             return LaneDecision(units, chunks)

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bursar.errors import BadInput
-from bursar.policies.hybrid_experts.base import (
+from bursar.policies.expert_offload.base import (
     Bools,
     Floats,
     RoutedExpert,
@@ -113,7 +113,7 @@ class MinusRecentScore:
             )
 
     def values(self, before: Floats, scores: Floats, used: Bools, now: float) -> Floats:
-        """See `CachePolicy.values`."""
+        """See `RetentionPolicy.values`."""
         least = (
             np.partition(scores, -self.top_scores)[-self.top_scores]
             if (self.top_scores < len(scores))

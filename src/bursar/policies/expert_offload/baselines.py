@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from bursar.errors import BadInput
-from bursar.policies.hybrid_experts.base import Bools, Floats, RoutedLayer, Split, split_by
+from bursar.policies.expert_offload.base import Bools, Floats, RoutedLayer, Split, split_by
 from bursar.price import Price
 
 _MOST_EXPERTS = 12  # 4096 splits
@@ -51,7 +51,7 @@ class LeastRecentlyUsed:
     """The expert that was routed to longest ago goes first."""
 
     def values(self, before: Floats, scores: Floats, used: Bools, now: float) -> Floats:
-        """See `CachePolicy.values`."""
+        """See `RetentionPolicy.values`."""
         return np.where(used, now + 1.0, before)
 
 
@@ -60,5 +60,5 @@ class LeastFrequentlyUsed:
     """The expert that was routed to in the fewest steps goes first."""
 
     def values(self, before: Floats, scores: Floats, used: Bools, now: float) -> Floats:
-        """See `CachePolicy.values`."""
+        """See `RetentionPolicy.values`."""
         return before + used

@@ -84,7 +84,7 @@ class SplitPolicy(Protocol):
         ...
 
 
-class CachePolicy(Protocol):
+class RetentionPolicy(Protocol):
     """Values experts for staying on the GPU; who is worth least goes first."""
 
     def values(self, before: Floats, scores: Floats, used: Bools, now: float) -> Floats:

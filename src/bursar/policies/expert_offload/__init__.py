@@ -1,27 +1,25 @@
-"""Experts on CPU and GPU: where a layer's run (`SPLITS`), and which stay on the GPU (`CACHES`).
+"""Experts on CPU and GPU: where each of a layer runs (`SPLITS`), which stay on the GPU (`CACHES`).
 
-Each layer has slots of its own, and an expert that is not on the GPU can run on the CPU. Where
-all layers share the slots and a layer waits for its experts: policies/expert_cache.
-"""
+In `expert_cache` experts run in fast memory only, and a policy fetches them there."""
 
 from collections.abc import Callable
 
-from bursar.policies.hybrid_experts.base import (
-    CachePolicy,
+from bursar.policies.expert_offload.base import (
     ExpertTimes,
+    RetentionPolicy,
     RoutedExpert,
     RoutedLayer,
     Split,
     SplitPolicy,
 )
-from bursar.policies.hybrid_experts.baselines import (
+from bursar.policies.expert_offload.baselines import (
     CpuForMisses,
     ExhaustiveSplit,
     GpuForAll,
     LeastFrequentlyUsed,
     LeastRecentlyUsed,
 )
-from bursar.policies.hybrid_experts.hybrimoe import HybridSplit, ImpactPrefetch, MinusRecentScore
+from bursar.policies.expert_offload.hybrimoe import HybridSplit, ImpactPrefetch, MinusRecentScore
 
 SPLITS: dict[str, Callable[[], SplitPolicy]] = {
     "cpu_for_misses": CpuForMisses,
@@ -30,7 +28,7 @@ SPLITS: dict[str, Callable[[], SplitPolicy]] = {
     "exhaustive": ExhaustiveSplit,
 }
 
-CACHES: dict[str, Callable[[], CachePolicy]] = {
+CACHES: dict[str, Callable[[], RetentionPolicy]] = {
     "lru": LeastRecentlyUsed,
     "lfu": LeastFrequentlyUsed,
     "hybrimoe": MinusRecentScore,
@@ -39,7 +37,6 @@ CACHES: dict[str, Callable[[], CachePolicy]] = {
 __all__ = [
     "CACHES",
     "SPLITS",
-    "CachePolicy",
     "CpuForMisses",
     "ExhaustiveSplit",
     "ExpertTimes",
@@ -49,6 +46,7 @@ __all__ = [
     "LeastFrequentlyUsed",
     "LeastRecentlyUsed",
     "MinusRecentScore",
+    "RetentionPolicy",
     "RoutedExpert",
     "RoutedLayer",
     "Split",
