@@ -135,7 +135,7 @@ def simulate(
     if record.swaps is not None:
         says.append(f"{record.swaps.blocks_out:,} blocks went to the hosts")
     if record.breaker_watts is not None and record.peak_watts is not None:
-        trips = ": the breaker trips" if record.peak_watts > record.breaker_watts else ""
+        trips = ": the breaker is passed" if record.peak_watts > record.breaker_watts else ""
         drawn = f"{record.peak_watts:,.0f} of {record.breaker_watts:,.0f} W"
         says.append(f"at most {drawn} drawn{trips}")
     show.print("; ".join(says), soft_wrap=True)

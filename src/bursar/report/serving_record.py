@@ -152,7 +152,7 @@ class SimulateRecord(Run):
     breaker_watts: Amount | None = None
     """What all devices together may draw; None: there is no limit."""
     peak_watts: Amount | None = None
-    """The highest mean over a bin of the timeline; None when no energy is known."""
+    """The highest mean over two seconds or a longer bin; None when no energy is known."""
     wall_seconds: Amount
     """What simulating took."""
     block_tokens: int

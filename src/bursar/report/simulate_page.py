@@ -20,6 +20,8 @@ LATENCIES: dict[Name, str] = {
 def simulate_body(record: SimulateRecord) -> str:
     """What stands between the page's head and its end."""
     asked = f"{record.trace}, batched by {record.policy}"
+    if record.prefill_replicas:
+        asked += ", prompts by prefill_first"
     if record.replicas > 1:
         asked += f", routed by {record.router}"
     if record.users is not None:
@@ -104,7 +106,7 @@ def _headline(record: SimulateRecord) -> str:
         drew += f"; at most {short(record.peak_watts)}W, the breaker bears "
         drew += f"{short(record.breaker_watts)}W"
         if record.peak_watts > record.breaker_watts:
-            drew += ": it would trip"
+            drew += ": it is passed"
     return cards(
         (
             ("Served", count(record.completed), served),
@@ -180,4 +182,6 @@ def _over_time(record: SimulateRecord) -> str:
         f"{record.block_tokens} tokens; at most {short(most)} of {short(capacity[0])} were held "
         f"({share(most / capacity[0])})."
     )
+    if record.breaker_watts is not None:
+        says += " Power is that of prompts and of decoding, as shares of the devices' TDP."
     return section("Over time", says, f'<div class="two">{"".join(charts)}</div>')

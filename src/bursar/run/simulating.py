@@ -41,6 +41,8 @@ from bursar.workload.traces import ClosedLoop, EmpiricalLengths, Trace, read_rec
 
 _CURVE_POINTS = 400
 """Of a distribution: more than a chart has room for."""
+_READING_SECONDS = 2.0
+"""Power is read so often; a breaker bears more for a moment."""
 _CLASSES = 100
 """Of priorities, and of tenants: more than anybody reads."""
 
@@ -165,7 +167,7 @@ def _figures(found: Simulation, servers: tuple[Server, ...], goal: Goal) -> dict
         "by_tenant": _by_tenant(found, goal),
         "joules_per_request": used.joules * each if used.joules is not None and each else None,
         "usd_per_1k_requests": 1e3 * used.usd * each if used.usd is not None and each else None,
-        "peak_watts": None if watts is None else float(watts.max()),
+        "peak_watts": None if watts is None else _peak(watts, found.timeline.width_seconds),
         "block_tokens": servers[0].block_tokens,
         "capacity_blocks": sum(server.blocks for server in servers),
         "distributions": {name: curve for name, curve in curves.items() if curve is not None},
@@ -207,6 +209,12 @@ def _attainment(
     if goal == Goal():
         return None
     return found.attainment(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s, of=rows)
+
+
+def _peak(watts: NDArray[np.float64], width_seconds: float) -> float:
+    """The highest mean over `_READING_SECONDS`, or over a bin that is longer."""
+    bins = min(math.ceil(_READING_SECONDS / width_seconds), len(watts))
+    return float(np.convolve(watts, np.full(bins, 1 / bins), "valid").max())
 
 
 def _distribution(seconds: NDArray[np.float64]) -> Distribution | None:
