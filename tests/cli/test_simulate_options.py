@@ -226,6 +226,11 @@ def test_users_draw_the_same_with_the_same_seed() -> None:
         (("--breaker", "0 W"), 2, "above zero"),
         (("--breaker", "1 W"), 1, "when they do nothing"),
         (("--breaker", "1 kW", "--scale", "target_load"), 2, "leave one of the two out"),
+        (("--breaker", "1 kW", "--device", "gb10"), 2, "gb10 has no known power"),
+        (
+            ("--migrate", "--replicas", "2", "--device", "jetson-thor"),
+            *(2, 'give --link "25 GB/s"'),
+        ),
         (("--users", "0"), 2, "0 users"),
         (("--users", "5", "--speed", "2"), 2, "--speed 2 with --users 5"),
         (("--users", "5", "--prefill-replicas", "1"), 2, "leave one of the two out"),
