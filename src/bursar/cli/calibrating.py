@@ -24,7 +24,7 @@ from bursar.cli.spend import (
 )
 from bursar.errors import BadInput
 from bursar.run.calibrating_serving import run_calibrate_serving
-from bursar.run.simulating import Serving
+from bursar.run.serving import Serving
 from bursar.units import format_amount
 
 

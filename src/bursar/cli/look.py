@@ -17,7 +17,7 @@ from bursar.errors import BadInput
 from bursar.ledger import Ledger
 from bursar.methods import methods_table
 from bursar.report.format import LATENCIES, short
-from bursar.run.simulating import as_path
+from bursar.run.serving import as_path
 from bursar.units import RESOURCES, format_amount
 
 ledgers = typer.Typer(help="Look into a ledger: verify, show, totals.", no_args_is_help=True)

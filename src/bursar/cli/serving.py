@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,40 +17,80 @@ from bursar.fleet.apex import OBJECTIVES
 from bursar.fleet.market import MARKETS, Spot
 from bursar.fleet.plan import Request
 from bursar.policies.batching import BATCHING
-from bursar.policies.routing import ROUTING
 from bursar.policies.scaling import SCALING
-from bursar.report.format import LATENCIES, ONE_MORE, fleet_words, seconds
-from bursar.report.serving_record import FleetRow, PlanRecord, SimulateRecord
+from bursar.report.format import LATENCIES, MOST_CLASSES, ONE_MORE, fleet_words, seconds
+from bursar.report.serving_record import ClassRecord, FleetRow, PlanRecord, SimulateRecord
 from bursar.run.folder import fresh_dir
 from bursar.run.planning import USUAL_DEVICES, parse_budget, run_plan
-from bursar.run.simulating import Serving, parse_seconds, run_simulate
+from bursar.run.serving import ROUTERS, Serving, parse_seconds
+from bursar.run.simulating import run_simulate
 from bursar.units import RESOURCES, format_amount
 
 SPOT = Spot()
 
 
+def _server(says: str) -> Any:
+    return typer.Option(help=says, rich_help_panel="Server")
+
+
+def _fleet(says: str) -> Any:
+    return typer.Option(help=says, rich_help_panel="Fleet")
+
+
+def _traffic(says: str) -> Any:
+    return typer.Option(help=says, rich_help_panel="Traffic")
+
+
+def _goals(says: str) -> Any:
+    return typer.Option(help=says, rich_help_panel="Goals")
+
+
 def simulate(
-    trace: Annotated[Path, typer.Option(help="a trace or a benchmark's result file")],
-    model: Annotated[str, typer.Option(help="a catalogue name, or a config.json")],
-    device: Annotated[str, typer.Option(help="a device of the catalogue")],
-    replicas: Annotated[int, typer.Option(help="how many such servers")] = 1,
-    policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
-    router: Annotated[str, typer.Option(help=", ".join(ROUTING))] = "round_robin",
-    scale: Annotated[str, typer.Option(help=", ".join(SCALING))] = "fixed",
-    most_replicas: Annotated[int, typer.Option(help="with --scale, from --replicas on")] = 64,
-    cold_start: Annotated[str, typer.Option(help="with --scale, until one serves")] = "60 s",
-    tp: Annotated[int, typer.Option(help="tensor parallel devices")] = 1,
-    pp: Annotated[int, typer.Option(help="pipeline stages")] = 1,
-    dp: Annotated[int, typer.Option(help="data parallel groups, experts spread over all")] = 1,
-    dtype: Annotated[str, typer.Option(help="of the weights")] = "bf16",
-    kv_dtype: Annotated[str, typer.Option(help="of keys and values")] = "bf16",
-    engine: Annotated[str, typer.Option(help='such as "sglang" or "vllm 0.12.0"')] = "vllm",
-    tables: Annotated[str, typer.Option(help="a folder of measured operator tables")] = "",
-    calibration: Annotated[str, typer.Option(help="of `bursar calibrate --serving`")] = "",
-    prefix_cache: Annotated[bool, typer.Option(help="prompts that begin alike share it")] = False,
-    speed: Annotated[float, typer.Option(help="play the trace so many times as fast")] = 1.0,
-    ttft: Annotated[str | None, typer.Option(help='goal to the first token, "2 s"')] = None,
-    tpot: Annotated[str | None, typer.Option(help='goal between tokens, "60 ms"')] = None,
+    trace: Annotated[Path, _traffic("a trace or a benchmark's result file")],
+    model: Annotated[str, _server("a catalogue name, or a config.json")],
+    device: Annotated[str, _server("a device of the catalogue")],
+    replicas: Annotated[int, _fleet("how many such servers")] = 1,
+    policy: Annotated[str, _server(", ".join(BATCHING))] = "sarathi",
+    router: Annotated[
+        str, _fleet(f"{', '.join(ROUTERS)}; default: round_robin, or what suits the other options")
+    ] = "",
+    scale: Annotated[str, _fleet(", ".join(SCALING))] = "fixed",
+    most_replicas: Annotated[int, _fleet("with --scale, from --replicas on")] = 64,
+    cold_start: Annotated[str, _fleet("with --scale, until one serves")] = "60 s",
+    prefill_replicas: Annotated[
+        int | None, _fleet("so many more for prompts; --replicas are then for answers")
+    ] = None,
+    prefill_device: Annotated[str, _fleet("of those; default: --device")] = "",
+    migrate: Annotated[bool, _fleet("running requests move to freer replicas")] = False,
+    link: Annotated[
+        str, _fleet('over which a replica sends caches, "25 GB/s"; default: its devices\' own')
+    ] = "",
+    breaker: Annotated[
+        str, _fleet('all devices draw no more, "30 kW": clocks are lowered in time')
+    ] = "",
+    tp: Annotated[int, _server("tensor parallel devices")] = 1,
+    pp: Annotated[int, _server("pipeline stages")] = 1,
+    dp: Annotated[int, _server("data parallel groups, experts spread over all")] = 1,
+    dtype: Annotated[str, _server("of the weights")] = "bf16",
+    kv_dtype: Annotated[str, _server("of keys and values")] = "bf16",
+    engine: Annotated[str, _server('such as "sglang" or "vllm 0.12.0"')] = "vllm",
+    tables: Annotated[str, _server("a folder of measured operator tables")] = "",
+    calibration: Annotated[str, _server("of `bursar calibrate --serving`")] = "",
+    prefix_cache: Annotated[bool, _server("prompts that begin alike share it")] = False,
+    host_memory: Annotated[
+        str, _server('of each device, for preempted caches: "64 GB" or "64 GB, 25 GB/s"')
+    ] = "",
+    priorities: Annotated[
+        bool, _server("who waits displaces running requests of less priority")
+    ] = False,
+    speed: Annotated[float, _traffic("play the trace so many times as fast")] = 1.0,
+    users: Annotated[
+        int | None, _traffic("so many ask in turn instead, with the trace's lengths")
+    ] = None,
+    think: Annotated[str, _traffic("with --users, mean time before they ask again")] = "5 s",
+    seed: Annotated[int, _traffic("with --users, of what they draw")] = 0,
+    ttft: Annotated[str | None, _goals('to the first token, "2 s"')] = None,
+    tpot: Annotated[str | None, _goals('between tokens, "60 ms"')] = None,
     runs: Runs = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -64,6 +104,16 @@ def simulate(
         scale=scale,
         most_replicas=most_replicas,
         cold_start_seconds=parse_seconds(cold_start, "--cold-start") or 0.0,
+        prefill_replicas=prefill_replicas,
+        prefill_device=prefill_device,
+        link=link,
+        host_memory=host_memory,
+        priorities=priorities,
+        migrate=migrate,
+        breaker=breaker,
+        users=users,
+        think_seconds=parse_seconds(think, "--think") or 0.0,
+        seed=seed,
     )
     goal = Goal(parse_seconds(ttft, "--ttft"), parse_seconds(tpot, "--tpot"))
     folder = fresh_dir(runs, f"simulate-{trace.stem}-{device}")
@@ -75,22 +125,50 @@ def simulate(
     ]
     show = screen(as_json)
     show.print(plain_table(_title(record), heads, lines))
+    heads = ["", "requests", "in goal", "TTFT p50", "TTFT p99", "TPOT p99", "end p99"]
+    for what, classes in (("priority", record.by_priority), ("tenant", record.by_tenant)):
+        if classes:
+            rows = [_class(name, one) for name, one in [*classes.items()][:MOST_CLASSES]]
+            show.print(plain_table(f"by {what}", [what, *heads[1:]], rows))
     used = [f"{format_amount(r, x)}" for r in RESOURCES if (x := record.usage[r]) is not None]
-    show.print(f"{record.devices} devices used {', '.join(used)}", soft_wrap=True)
+    says = [f"{record.devices} devices used {', '.join(used)}"]
+    if record.swaps is not None:
+        says.append(f"{record.swaps.blocks_out:,} blocks went to the hosts")
+    if record.breaker_watts is not None and record.peak_watts is not None:
+        trips = ": the breaker is passed" if record.peak_watts > record.breaker_watts else ""
+        drawn = f"{record.peak_watts:,.0f} of {record.breaker_watts:,.0f} W"
+        says.append(f"at most {drawn} drawn{trips}")
+    show.print("; ".join(says), soft_wrap=True)
     say_where(folder, as_json)
     if as_json:
         found = record.model_dump(mode="json", exclude={"distributions", "timeline"})
         emit(found | {"run_dir": str(folder)})
 
 
+def _class(name: str, one: ClassRecord) -> list[str]:
+    return [
+        name or "-",
+        f"{one.requests:,}",
+        "-" if one.slo_attainment is None else f"{one.slo_attainment:.1%}",
+        seconds(one.ttft_s.p50),
+        seconds(one.ttft_s.p99),
+        seconds(one.tpot_s.p99),
+        seconds(one.e2e_s.p99),
+    ]
+
+
 def _title(record: SimulateRecord) -> str:
     says = f"{record.completed:,} of {record.requests:,} requests served"
+    if record.users is not None and record.requests_per_second is not None:
+        says += f" to {record.users.users:,} users, {record.requests_per_second:.3g} a second"
     if record.slo_attainment is not None:
         says += f", {record.slo_attainment:.1%} within the goal"
     if record.prefix_hit_rate:
         says += f", {record.prefix_hit_rate:.1%} of prompt tokens cached"
     if record.preemptions:
         says += f", {record.preemptions:,} preemptions"
+    if record.moves:
+        says += f", {record.moves:,} moves"
     return says
 
 

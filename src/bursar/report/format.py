@@ -164,6 +164,9 @@ def outcome(correct: bool | None) -> str:
     return "unknown" if correct is None else "right" if correct else "wrong"
 
 
+MOST_CLASSES = 20
+"""Of tenants or priorities, that a table has room for."""
+
 LATENCIES = {
     "ttft_s": "to the first token",
     "tpot_s": "between tokens",

@@ -66,6 +66,42 @@ class TimelineRecord(Part):
         return self
 
 
+class ClassRecord(Part):
+    """The requests of one priority or tenant."""
+
+    requests: int
+    completed: int
+    slo_attainment: Share | None
+    """None without a goal."""
+    ttft_s: Latency
+    tpot_s: Latency
+    e2e_s: Latency
+
+
+Classes = dict[str, ClassRecord]
+
+
+class SwapsRecord(Part):
+    """What preempted requests sent to the hosts' memory and back, of all replicas together."""
+
+    blocks_out: int
+    """Blocks of KV cache to the host."""
+    blocks_in: int
+    """Back to the device."""
+    stalled_seconds: Amount
+    """How long steps waited for it."""
+
+
+class UsersRecord(Part):
+    """Users who asked in turn: each waited for the answer, and thought."""
+
+    users: int
+    turns: int
+    """Of each."""
+    think_seconds: Amount
+    """Mean time before a question."""
+
+
 class SimulateRecord(Run):
     """One run of `bursar simulate`."""
 
@@ -73,7 +109,11 @@ class SimulateRecord(Run):
     model: str
     device: str
     replicas: int
-    """The most there were at once."""
+    """The most there were at once, those for prompts among them."""
+    prefill_replicas: int = 0
+    """For prompts only; all others are then for answers only."""
+    prefill_device: str | None = None
+    """Of these; None: there are none."""
     devices: int
     """In all these replicas."""
     policy: str
@@ -84,11 +124,17 @@ class SimulateRecord(Run):
     goal: GoalRecord
     requests: int
     completed: int
+    requests_per_second: Amount | None = None
+    """Completed, by the time until the last answer; None in records before this was kept."""
+    users: UsersRecord | None = None
+    """Who asked, where that was not the trace."""
     left_out: int
     """Requests of the file that were not served when it was recorded, and so not simulated."""
     preemptions: int
     moves: int = 0
     """Of running requests, from one replica to another."""
+    swaps: SwapsRecord | None = None
+    """None without memory on the hosts."""
     prefix_hit_rate: Share = 0.0
     """Share of the prompts' tokens that were in the cache already."""
     slo_attainment: Share | None
@@ -96,9 +142,17 @@ class SimulateRecord(Run):
     ttft_s: Latency
     tpot_s: Latency
     e2e_s: Latency
+    by_priority: Classes = Field(default_factory=dict)
+    """The most urgent first, at most 100; empty where the trace has no priorities."""
+    by_tenant: Classes = Field(default_factory=dict)
+    """Who asked most first, at most 100; "" is nobody in particular, empty without tenants."""
     usage: Amounts
     joules_per_request: Amount | None
     usd_per_1k_requests: Amount | None
+    breaker_watts: Amount | None = None
+    """What all devices together may draw; None: there is no limit."""
+    peak_watts: Amount | None = None
+    """The highest mean over two seconds or a longer bin; None when no energy is known."""
     wall_seconds: Amount
     """What simulating took."""
     block_tokens: int

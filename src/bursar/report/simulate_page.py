@@ -1,12 +1,13 @@
 """The page of `bursar simulate`: latencies as figures and curves, and what happened over time."""
 
+from collections.abc import Mapping
 from html import escape
 from typing import Literal
 
 from bursar.report.elements import cards, facts, section, table
-from bursar.report.format import UNKNOWN, count, dollars, duration, share, short
+from bursar.report.format import MOST_CLASSES, UNKNOWN, count, dollars, duration, share, short
 from bursar.report.serving_charts import distribution_chart, timeline_chart
-from bursar.report.serving_record import GoalRecord, SimulateRecord
+from bursar.report.serving_record import ClassRecord, GoalRecord, SimulateRecord
 
 Name = Literal["ttft_s", "tpot_s", "e2e_s"]
 LATENCIES: dict[Name, str] = {
@@ -19,15 +20,25 @@ LATENCIES: dict[Name, str] = {
 def simulate_body(record: SimulateRecord) -> str:
     """What stands between the page's head and its end."""
     asked = f"{record.trace}, batched by {record.policy}"
+    if record.prefill_replicas:
+        asked += ", prompts by prefill_first"
     if record.replicas > 1:
         asked += f", routed by {record.router}"
+    if record.users is not None:
+        asked += (
+            f"; its lengths, drawn by {count(record.users.users)} users who ask "
+            f"{count(record.users.turns)} times each and think for "
+            f"{duration(record.users.think_seconds)} on average"
+        )
     return "\n".join(
         (
-            f"<h1>{escape(f'{record.model} on {record.replicas} x {record.device}')}</h1>",
+            f"<h1>{escape(f'{record.model} on {_servers(record)}')}</h1>",
             f'<p class="soft">{escape(asked)}</p>',
             f"<p><code>{escape(record.command)}</code></p>",
             _headline(record),
             _latencies(record),
+            _classes("By priority", "priority", record.by_priority, record.goal),
+            _classes("By tenant", "tenant", record.by_tenant, record.goal),
             _over_time(record),
             facts(
                 "Settings",
@@ -47,8 +58,27 @@ def goal_words(goal: GoalRecord) -> str:
     return ", ".join(parts) or "no goal"
 
 
+def _servers(record: SimulateRecord) -> str:
+    """Such as "2 x l4", or "1 x h100-sxm for prompts + 2 x l4 for answers"."""
+    if not record.prefill_replicas:
+        return f"{record.replicas} x {record.device}"
+    answering = record.replicas - record.prefill_replicas
+    return (
+        f"{record.prefill_replicas} x {record.prefill_device} for prompts + "
+        f"{answering} x {record.device} for answers"
+    )
+
+
 def _headline(record: SimulateRecord) -> str:
     served = f"of {count(record.requests)} asked; preempted {count(record.preemptions)} times"
+    if record.swaps is not None:
+        served += (
+            f"; {count(record.swaps.blocks_out)} KV blocks to the hosts, "
+            f"{count(record.swaps.blocks_in)} back, in which steps waited "
+            f"{duration(record.swaps.stalled_seconds)}"
+        )
+    if record.moves:
+        served += f"; moved {count(record.moves)} times"
     if record.completed < record.requests:
         left = count(record.requests - record.completed)
         served += f"; {left} need more KV cache than a replica has"
@@ -65,16 +95,24 @@ def _headline(record: SimulateRecord) -> str:
         for way in ("in", "out")
         if (tokens := usage.get(f"tokens_{way}")) is not None
     )
+    if record.requests_per_second is not None:
+        took += f"; {count(record.requests_per_second)} requests a second"
     rent = f"{dollars(record.usd_per_1k_requests)} per 1k requests"
     energy, joules = UNKNOWN, usage.get("joules")
     if joules is not None:
         energy = f"{short(joules)} J"
+    drew = f"{count(record.joules_per_request)} J per request"
+    if record.breaker_watts is not None and record.peak_watts is not None:
+        drew += f"; at most {short(record.peak_watts)}W, the breaker bears "
+        drew += f"{short(record.breaker_watts)}W"
+        if record.peak_watts > record.breaker_watts:
+            drew += ": it is passed"
     return cards(
         (
             ("Served", count(record.completed), served),
             (first[0], first[1], escape(first[2])),
             ("Rent, USD", dollars(usage.get("usd")), rent),
-            ("Energy", energy, f"{count(record.joules_per_request)} J per request"),
+            ("Energy", energy, drew),
             ("Took", duration(usage.get("seconds")), took),
         )
     )
@@ -99,6 +137,30 @@ def _latencies(record: SimulateRecord) -> str:
     return section("Latency", says, f'<div class="two">{"".join(cells)}</div>')
 
 
+def _classes(title: str, what: str, classes: Mapping[str, ClassRecord], goal: GoalRecord) -> str:
+    """A table of the latencies of some requests; nothing where there are no such classes."""
+    if not classes:
+        return ""
+    head = [what, "requests", "within the goal"]
+    for name in ("first token", "between tokens", "last token"):
+        head += [f"{name}, p50", "p99"]
+    lines = [
+        (
+            name or UNKNOWN,
+            count(one.requests),
+            share(one.slo_attainment),
+            *(duration(x) for x in (one.ttft_s.p50, one.ttft_s.p99)),
+            *(duration(x) for x in (one.tpot_s.p50, one.tpot_s.p99)),
+            *(duration(x) for x in (one.e2e_s.p50, one.e2e_s.p99)),
+        )
+        for name, one in list(classes.items())[:MOST_CLASSES]
+    ]
+    says = f"The goal: {goal_words(goal)}."
+    if len(classes) > MOST_CLASSES:
+        says += f" The first {MOST_CLASSES}; run.json has more."
+    return section(title, says, table(head, lines, numeric=range(1, len(head))))
+
+
 def _over_time(record: SimulateRecord) -> str:
     line = record.timeline
     if not line.until_seconds:
@@ -110,7 +172,8 @@ def _over_time(record: SimulateRecord) -> str:
         timeline_chart(line, line.blocks, "KV blocks held", "blocks", limit=capacity),
     ]
     if line.watts is not None:
-        charts.append(timeline_chart(line, line.watts, "power, W", "watts"))
+        limit = None if record.breaker_watts is None else (record.breaker_watts, "breaker")
+        charts.append(timeline_chart(line, line.watts, "power, W", "watts", limit=limit))
     if line.replicas is not None and record.scale != "fixed":
         charts.append(timeline_chart(line, line.replicas, "replicas rented", "replicas"))
     most = max(line.blocks)
@@ -119,4 +182,6 @@ def _over_time(record: SimulateRecord) -> str:
         f"{record.block_tokens} tokens; at most {short(most)} of {short(capacity[0])} were held "
         f"({share(most / capacity[0])})."
     )
+    if record.breaker_watts is not None:
+        says += " Power is that of prompts and of decoding, as shares of the devices' TDP."
     return section("Over time", says, f'<div class="two">{"".join(charts)}</div>')

@@ -6,7 +6,8 @@ from bursar.run.folder import fresh_dir, run_dir, write
 from bursar.run.job import QUESTIONS, Job
 from bursar.run.planning import run_plan
 from bursar.run.records import summary
-from bursar.run.simulating import Serving, run_simulate
+from bursar.run.serving import Serving
+from bursar.run.simulating import run_simulate
 from bursar.run.solving import run_solve
 
 __all__ = [

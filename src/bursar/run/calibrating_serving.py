@@ -11,7 +11,7 @@ from bursar.cost.deployment import Deployment
 from bursar.cost.endtoend import Pool, Served, read_measured
 from bursar.cost.endtoend.own import Errors, Own, calibrate
 from bursar.errors import BadInput
-from bursar.run.simulating import Serving
+from bursar.run.serving import Serving
 from bursar.workload.traces.formats import read_recording
 
 HEAD = "# Fitted to measured servers by `bursar calibrate --serving`, for --calibration.\n"

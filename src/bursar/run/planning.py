@@ -24,7 +24,7 @@ from bursar.fleet.planned import FleetPlan
 from bursar.policies.batching import BATCHING
 from bursar.report.serving_record import GoalRecord, PlanRecord
 from bursar.run.folder import new_folder, write
-from bursar.run.simulating import require_known
+from bursar.run.serving import require_known
 from bursar.version import __version__
 from bursar.workload.traces import Trace, read_trace
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,100 +11,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bursar.catalog import device, model
 from bursar.cost import Deployment
-from bursar.cost.calibration import Calibration, calibration
-from bursar.cost.tables import Engine
 from bursar.errors import BadInput
 from bursar.fleet import Goal
-from bursar.policies.batching import BATCHING
-from bursar.policies.routing import ROUTING
-from bursar.policies.scaling import SCALING
+from bursar.fleet.splitwise import PREFILL_TOKENS
+from bursar.policies.batching import ByPriority, PrefillFirst
 from bursar.report.serving_record import (
+    ClassRecord,
     Distribution,
     GoalRecord,
     SimulateRecord,
+    SwapsRecord,
     TimelineRecord,
+    UsersRecord,
 )
 from bursar.run.folder import new_folder, write
+from bursar.run.serving import Serving
 from bursar.simulate import (
-    Scaling,
+    Pool,
     Server,
     Simulation,
     Timeline,
-    server_of,
     simulate,
+    simulate_split,
+    simulate_users,
 )
-from bursar.units import parse_amounts
 from bursar.version import __version__
-from bursar.workload.traces.formats import read_recording
+from bursar.workload.traces import ClosedLoop, EmpiricalLengths, Trace, read_recording
 
 _CURVE_POINTS = 400
 """Of a distribution: more than a chart has room for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """What is to be simulated; names are the catalogue's."""
-
-    model: str
-    device: str
-    tp: int = 1
-    pp: int = 1
-    dp: int = 1
-    dtype: str = "bf16"
-    kv_dtype: str = "bf16"
-    replicas: int = 1
-    policy: str = "sarathi"
-    router: str = "round_robin"
-    engine: str = "vllm"
-    tables: str = ""
-    """A folder of measured operator tables; "": coefficients fitted to others'."""
-    calibration: str = ""
-    """A file that `bursar calibrate --serving` wrote; "": what ships."""
-    prefix_cache: bool = False
-    scale: str = "fixed"
-    most_replicas: int = 64
-    """When scaled, which is never below `replicas`."""
-    cold_start_seconds: float = 60.0
-
-    def controls(self) -> tuple[Scaling, ...]:
-        """What rents and gives back replicas meanwhile."""
-        if self.scale == "fixed":
-            return ()
-        return (
-            Scaling(
-                SCALING[self.scale](),
-                self.cold_start_seconds,
-                minimum=self.replicas,
-                maximum=self.most_replicas,
-            ),
-        )
-
-    def server(self, place: Deployment) -> Server:
-        """What a replica is made of."""
-        return replace(server_of(place), prefix_cache=self.prefix_cache)
-
-    def deployment(self) -> Deployment:
-        """One replica. Raises `BadInput` for unknown names and unreadable files."""
-        require_known("policy", self.policy, BATCHING)
-        require_known("router", self.router, ROUTING)
-        require_known("scale", self.scale, SCALING)
-        return Deployment(
-            model(self.model),
-            device(self.device),
-            tp=self.tp,
-            pp=self.pp,
-            dp=self.dp,
-            dtype=self.dtype,
-            kv_dtype=self.kv_dtype,
-            engine=Engine.parse(self.engine),
-            calibration=self.known(),
-        )
-
-    def known(self) -> Calibration:
-        """What its predictions rest on. Raises `BadInput` for unreadable files."""
-        return calibration(as_path(self.tables), as_path(self.calibration))
+_READING_SECONDS = 2.0
+"""Power is read so often; a breaker bears more for a moment."""
+_CLASSES = 100
+"""Of priorities, and of tenants: more than anybody reads."""
 
 
 def run_simulate(
@@ -125,19 +63,11 @@ def run_simulate(
             raise BadInput(
                 f"{path}: holds no request that was served; there is nothing to simulate"
             )
-        server = serving.server(place)
+        trace = recording.trace.sped_up(speed)
+        serving.require_possible(trace, speed)
         start = time.perf_counter()
-        found = simulate(
-            recording.trace.sped_up(speed),
-            server,
-            BATCHING[serving.policy](),
-            replicas=serving.replicas,
-            router=ROUTING[serving.router](),
-            controls=serving.controls(),
-        )
+        found, servers = _played(serving, place, trace)
         seconds = time.perf_counter() - start
-        replicas = math.ceil(found.timeline.replicas.max() - 1e-6)
-        attained = found.attainment(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s)
         record = SimulateRecord(
             kind="simulate",
             command=command,
@@ -145,62 +75,146 @@ def run_simulate(
             started=started.isoformat(timespec="seconds"),
             model=place.model.name,
             device=place.device.name,
-            replicas=replicas,
-            devices=place.devices * replicas,
+            replicas=len(servers),
+            prefill_replicas=serving.prefill_replicas or 0,
+            prefill_device=None
+            if serving.prefill_replicas is None
+            else serving.prefill_deployment().device.name,
+            devices=place.devices * len(servers),
             policy=serving.policy,
-            router=serving.router,
+            router=serving.routing,
             scale=serving.scale,
             trace=path.name,
             goal=GoalRecord(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s),
+            users=_users(serving, trace),
             left_out=recording.left_out,
-            slo_attainment=None if goal == Goal() else attained,
+            breaker_watts=serving.breaker_watts(),
             wall_seconds=seconds,
             settings={
                 "trace": str(path),
                 "speed": speed,
                 **{name: getattr(serving, name) for name in Serving.__slots__},
+                "router": serving.routing,
             },
-            **_figures(found, server, replicas),
+            **_figures(found, servers, goal),
         )
         write(record, out)
     return record
 
 
-def as_path(text: str) -> Path | None:
-    """An option that was not given is no path."""
-    return Path(text) if text else None
+def _played(
+    serving: Serving, place: Deployment, trace: Trace
+) -> tuple[Simulation, tuple[Server, ...]]:
+    """What comes of it, and the servers that there were at most at once."""
+    server, policy, router = serving.server(place), serving.batching(), serving.routes(trace)
+    replicas = serving.replicas
+    if serving.users is not None:
+        loop = ClosedLoop.drawn(
+            serving.users,
+            _turns(serving.users, trace),
+            serving.think_seconds,
+            EmpiricalLengths.fit(trace),
+            np.random.default_rng(serving.seed),
+        )
+        found = simulate_users(loop, server, policy, replicas=replicas, router=router)
+        return found, (server,) * replicas
+    if serving.prefill_replicas is not None:
+        sender, prompts = serving.prefill_deployment(), PrefillFirst(max_tokens=PREFILL_TOKENS)
+        first = Pool(
+            serving.server(sender),
+            ByPriority(prompts) if serving.priorities else prompts,
+            serving.prefill_replicas,
+            router,
+        )
+        second = Pool(server, policy, replicas, router)
+        found = simulate_split(trace, first, second, serving.cache_link(sender))
+        return found, (first.server,) * first.replicas + (server,) * replicas
+    controls = serving.controls(place, trace)
+    found = simulate(trace, server, policy, replicas=replicas, router=router, controls=controls)
+    return found, (server,) * math.ceil(found.timeline.replicas.max() - 1e-6)
 
 
-def parse_seconds(text: str | None, name: str) -> float | None:
-    """A duration such as "2 s" or "60 ms"; None stays None."""
-    if text is None:
+def _turns(users: int, trace: Trace) -> int:
+    """Of each user, so that together they ask at least as often as the trace."""
+    return -(-len(trace) // max(users, 1))
+
+
+def _users(serving: Serving, trace: Trace) -> UsersRecord | None:
+    if serving.users is None:
         return None
-    amounts = parse_amounts(text)
-    if set(amounts) != {"seconds"}:
-        raise BadInput(f'{name} is {text!r}; give a time such as "2 s" or "60 ms"')
-    return amounts["seconds"]
+    return UsersRecord(
+        users=serving.users,
+        turns=_turns(serving.users, trace),
+        think_seconds=serving.think_seconds,
+    )
 
 
-def require_known(kind: str, name: str, known: Collection[str]) -> None:
-    """Raises `BadInput` for a name that is none of the known ones."""
-    if name not in known:
-        raise BadInput(f"unknown {kind} {name!r}; use one of {', '.join(known)}")
-
-
-def _figures(found: Simulation, server: Server, replicas: int) -> dict[str, Any]:
+def _figures(found: Simulation, servers: tuple[Server, ...], goal: Goal) -> dict[str, Any]:
     """What the simulation says, as a record has it."""
-    served, used = int(found.served.sum()), found.usage
+    served, used, sent = int(found.served.sum()), found.usage, found.transfers
     latencies = {"ttft_s": found.ttft_s, "tpot_s": found.tpot_s, "e2e_s": found.e2e_s}
     curves = {name: _distribution(seconds) for name, seconds in latencies.items()}
     each = 1 / served if served else None
+    watts = found.timeline.watts
+    swaps = SwapsRecord(
+        blocks_out=sent.blocks_out, blocks_in=sent.blocks_in, stalled_seconds=sent.stalled_seconds
+    )
     return found.summary() | {
+        "slo_attainment": _attainment(found, goal),
+        "requests_per_second": served / used.seconds if used.seconds else None,
+        "swaps": None if servers[0].host is None else swaps,
+        "by_priority": _by_priority(found, goal),
+        "by_tenant": _by_tenant(found, goal),
         "joules_per_request": used.joules * each if used.joules is not None and each else None,
         "usd_per_1k_requests": 1e3 * used.usd * each if used.usd is not None and each else None,
-        "block_tokens": server.block_tokens,
-        "capacity_blocks": server.blocks * replicas,
+        "peak_watts": None if watts is None else _peak(watts, found.timeline.width_seconds),
+        "block_tokens": servers[0].block_tokens,
+        "capacity_blocks": sum(server.blocks for server in servers),
         "distributions": {name: curve for name, curve in curves.items() if curve is not None},
         "timeline": _timeline(found.timeline),
     }
+
+
+def _by_priority(found: Simulation, goal: Goal) -> dict[str, ClassRecord]:
+    priority = found.trace.priority
+    if priority is None:
+        return {}
+    levels = np.unique(priority)[:_CLASSES].tolist()
+    return {str(level): _class(found, priority == level, goal) for level in levels}
+
+
+def _by_tenant(found: Simulation, goal: Goal) -> dict[str, ClassRecord]:
+    tenant = found.trace.tenant
+    if tenant is None:
+        return {}
+    asked = np.bincount(tenant.codes, minlength=len(tenant.names))
+    order = [i for i in np.argsort(-asked, kind="stable")[:_CLASSES].tolist() if asked[i]]
+    return {tenant.names[i]: _class(found, tenant.codes == i, goal) for i in order}
+
+
+def _class(found: Simulation, rows: NDArray[np.bool_], goal: Goal) -> ClassRecord:
+    return ClassRecord.model_validate(
+        {
+            "requests": int(rows.sum()),
+            "completed": int(found.served[rows].sum()),
+            "slo_attainment": _attainment(found, goal, rows),
+            **found.latencies(rows),
+        }
+    )
+
+
+def _attainment(
+    found: Simulation, goal: Goal, rows: NDArray[np.bool_] | None = None
+) -> float | None:
+    if goal == Goal():
+        return None
+    return found.attainment(ttft_s=goal.ttft_s, tpot_s=goal.tpot_s, of=rows)
+
+
+def _peak(watts: NDArray[np.float64], width_seconds: float) -> float:
+    """The highest mean over `_READING_SECONDS`, or over a bin that is longer."""
+    bins = min(math.ceil(_READING_SECONDS / width_seconds), len(watts))
+    return float(np.convolve(watts, np.full(bins, 1 / bins), "valid").max())
 
 
 def _distribution(seconds: NDArray[np.float64]) -> Distribution | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bursar.cost import Deployment
 from bursar.errors import BadInput
 from bursar.simulate.step_times import Chunks, Lengths, Line, StepTimes, Sums
 
@@ -42,6 +43,27 @@ class PhasePower:
 
     def _core(self, clock: float) -> float:
         return math.pow(clock, self.exponent)
+
+
+_PROMPT, _DECODE = 1.0, 0.45
+"""Shares of the TDP: Llama-2-70b's measured ones on A100s, peak and mean (Splitwise,
+arXiv:2311.18677, published data)."""
+
+
+def phase_power_of(deployment: Deployment) -> PhasePower:
+    """The devices of a replica, without what else is in its computers.
+
+    Raises `BadInput` when their power is not known.
+    """
+    limit, idle = deployment.device.tdp_watts, deployment.device.idle_watts
+    if limit is None or idle is None:
+        raise BadInput(f"{deployment.device.name} has no known power; choose another device")
+    devices = deployment.devices
+    return PhasePower(
+        prompt_watts=devices * _PROMPT * limit,
+        decode_watts=devices * max(_DECODE * limit, idle),
+        idle_watts=devices * idle,
+    )
 
 
 class PhasedTimes:

@@ -135,8 +135,12 @@ class Simulation:
         ttft_s: float | None = None,
         tpot_s: float | None = None,
         stalled_s: float | None = None,
+        of: NDArray[np.bool_] | None = None,
     ) -> float:
-        """Share of all requests served within all goals (seconds; None is no goal)."""
+        """Share of all requests served within all goals (seconds; None is no goal).
+
+        `of` (n,): among these requests only.
+        """
         good = self.served
         if ttft_s is not None:
             good = good & (self.ttft_s <= ttft_s)
@@ -144,7 +148,7 @@ class Simulation:
             good = good & ~(self.tpot_s > tpot_s)  # one token has no time between tokens
         if stalled_s is not None:
             good = good & (self.stalled_s <= stalled_s)
-        return float(np.mean(good))
+        return float(np.mean(good if of is None else good[of]))
 
     def summary(self) -> dict[str, Any]:
         """Counts, latencies in seconds (mean, p50, p90, p99; None without a request), usage."""
@@ -154,11 +158,14 @@ class Simulation:
             "preemptions": int(self.preemptions.sum()),
             "moves": int(self.moves.sum()),
             "prefix_hit_rate": self.prefix_hit_rate,
-            "ttft_s": _statistics(self.ttft_s),
-            "tpot_s": _statistics(self.tpot_s),
-            "e2e_s": _statistics(self.e2e_s),
+            **self.latencies(),
             "usage": self.usage.to_dict(),
         }
+
+    def latencies(self, of: NDArray[np.bool_] | None = None) -> dict[str, Statistics]:
+        """The three latencies in seconds; `of` (n,): of these requests only."""
+        known = {"ttft_s": self.ttft_s, "tpot_s": self.tpot_s, "e2e_s": self.e2e_s}
+        return {name: _statistics(x if of is None else x[of]) for name, x in known.items()}
 
 
 def _statistics(seconds: Floats) -> Statistics:
