@@ -20,11 +20,13 @@ from bursar.errors import BadInput
 from bursar.policies.batching import PrefillFirst
 from bursar.policies.power import POWER, Clocks, Polca, PowerState
 from bursar.policies.routing import ByPriority
+from bursar.policies.scaling import TargetLoad
 from bursar.price import Price
 from bursar.simulate import (
     PhasedTimes,
     PhasePower,
     PowerCap,
+    Scaling,
     Simulation,
     server_of,
     simulate,
@@ -209,3 +211,6 @@ def test_bad_settings_name_the_value() -> None:
         simulate(trace, BARE, PrefillFirst(), controls=[PowerCap(Polca(), 1.0, 1)])
     with pytest.raises(BadInput, match="urgent = 2 of 2"):
         simulate(trace, BARE, PrefillFirst(), replicas=2, router=ByPriority(2))
+    growing = [Scaling(TargetLoad(0.01), 0.0, maximum=4), PowerCap(Polca(), LIMIT, 1)]
+    with pytest.raises(BadInput, match="fixed size"):
+        simulate(busy_time(0, 22.0, 30.0), SERVER, PrefillFirst(), controls=growing)

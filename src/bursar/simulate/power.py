@@ -47,7 +47,7 @@ class Capping:
     def __init__(self, settings: PowerCap, fleet: Replicas, times: PhasedTimes) -> None:
         self._settings, self._fleet, self._times = settings, fleet, times
         self._tick = settings.interval_seconds
-        self._joules = 0.0
+        self._joules, self._size = 0.0, len(fleet.all)
         self._orders: deque[tuple[float, Clocks]] = deque()
         """(when they are in force, clocks), in this order."""
         self.limit_watts, self.watts, self.clocks = settings.limit_watts, 0.0, FULL
@@ -65,6 +65,8 @@ class Capping:
     def act(self) -> None:
         """See `Acting`."""
         fleet, settings = self._fleet, self._settings
+        if len(fleet.all) != self._size:
+            raise BadInput("a power cap knows a row of fixed size: leave out the scaling")
         while self._orders and self._orders[0][0] <= fleet.now:
             self._set(self._orders.popleft()[1])
         if fleet.now < self._tick:
