@@ -11,6 +11,8 @@ from bursar.catalog import device as catalog_device
 from bursar.catalog import model as catalog_model
 from bursar.cli.screen import AsJson, bar, command, emit, plain_table, screen, split
 from bursar.cli.spend import RUNS, Runs, say_where
+from bursar.cost.calibration import calibration as known_calibration
+from bursar.cost.tables import Engine
 from bursar.errors import BadInput
 from bursar.fleet import Goal
 from bursar.fleet.apex import OBJECTIVES
@@ -23,7 +25,7 @@ from bursar.report.format import LATENCIES, ONE_MORE, fleet_words, seconds
 from bursar.report.serving_record import FleetRow, PlanRecord, SimulateRecord
 from bursar.run.folder import fresh_dir
 from bursar.run.planning import USUAL_DEVICES, parse_budget, run_plan
-from bursar.run.simulating import Serving, parse_seconds, run_simulate
+from bursar.run.simulating import Serving, as_path, parse_seconds, run_simulate
 from bursar.units import RESOURCES, format_amount
 
 SPOT = Spot()
@@ -103,6 +105,9 @@ def plan(
     devices: Annotated[str, typer.Option(help="joined by commas")] = ",".join(USUAL_DEVICES),
     dtypes: Annotated[str, typer.Option(help="of the weights, joined by commas")] = "bf16,fp8",
     policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
+    engine: Annotated[str, typer.Option(help='such as "sglang" or "vllm 0.12.0"')] = "vllm",
+    tables: Annotated[str, typer.Option(help="a folder of measured operator tables")] = "",
+    calibration: Annotated[str, typer.Option(help="of `bursar calibrate --serving`")] = "",
     budget: Annotated[str | None, typer.Option(help='"20 USD/h", "5 kW", "8 GPUs"')] = None,
     objective: Annotated[str, typer.Option(help=", ".join(OBJECTIVES))] = "cost",
     market: Annotated[str, typer.Option(help=f"{', '.join(MARKETS)}, joined")] = MARKETS[0],
@@ -125,6 +130,8 @@ def plan(
         tuple(split(dtypes)),
         tuple(split(market)),
         Spot(spot_price, interruptions),
+        Engine.parse(engine),
+        known_calibration(as_path(tables), as_path(calibration)),
     )
     limits = parse_budget(budget)
     folder = fresh_dir(runs, f"plan-{trace.stem}-{request.model.name}")
@@ -138,6 +145,7 @@ def plan(
             objective=objective,
             out=folder,
             command=command(),
+            given={"tables": tables, "calibration": calibration},
             on_progress=advance,
         )
     show = screen(as_json)
@@ -155,7 +163,7 @@ def plan(
             plain_table("the front of cost, latency and energy", heads, [*map(_costs, best)])
         )
     show.print(_certificate(record), soft_wrap=True)
-    for line in record.commands.vllm:
+    for line in (*record.commands.notes, *record.commands.vllm):
         show.print(line, soft_wrap=True, highlight=False)
     say_where(folder, as_json)
     if as_json:

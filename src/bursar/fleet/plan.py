@@ -13,9 +13,12 @@ import numpy as np
 
 from bursar.allocate.demand import DOLLARS
 from bursar.catalog import Device, ModelSpec
+from bursar.cost import Deployment
+from bursar.cost.calibration import Calibration, shipped
+from bursar.cost.tables import Engine
 from bursar.errors import BadInput, Infeasible
 from bursar.fleet.apex import OBJECTIVES, best_for, explore
-from bursar.fleet.candidates import Candidate, candidates, deployments, undominated
+from bursar.fleet.candidates import NODE, Candidate, candidates, fitting, undominated
 from bursar.fleet.capacity import Goal, capacity
 from bursar.fleet.kinds import Kinds, kinds
 from bursar.fleet.market import Spot, hosted_for
@@ -44,6 +47,18 @@ class Request:
     dtypes: tuple[str, ...] = ("bf16", "fp8")
     markets: tuple[str, ...] = ("on-demand",)
     spot: Spot = field(default_factory=Spot)
+    engine: Engine = field(default_factory=Engine)
+    calibration: Calibration = field(default_factory=shipped, repr=False)
+
+    def places(self, device: Device) -> list[Deployment]:
+        """The deployments on a device that are worth considering."""
+        return fitting(
+            self.model,
+            device,
+            dtypes=self.dtypes,
+            engine=self.engine,
+            calibration=self.calibration,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,9 +197,8 @@ def _offers(
     resources: Sequence[str],
 ) -> list[Candidate]:
     """Instances of a device for all kinds. Raises `Infeasible` when one kind is carried by none."""
-    # within a node: the simulator runs one batch at a time, no pipelines
     offers = candidates(
-        deployments(request.model, (device,), dtypes=request.dtypes, most_devices=8),
+        request.places(device),
         found.tokens_in,
         found.tokens_out,
         request.goal.part(margin),
@@ -211,12 +225,13 @@ def _require_served(
         return
     kind = int(np.argmin(served))
     sizes = found.tokens_in[kind : kind + 1], found.tokens_out[kind : kind + 1]
-    places = deployments(request.model, (device,), dtypes=request.dtypes, most_devices=8)
+    places = request.places(device)
     alone = [capacity(place, *sizes, Goal(), max_batch=1) for place in places]
     fits = [one for one in alone if one.requests_per_second[0] > 0]
     what = f"requests of {sizes[0][0]:.0f} + {sizes[1][0]:.0f} tokens"
     if not fits:
-        raise Infeasible(f"{what} do not fit beside the weights on up to 8 devices")
+        most = max((place.devices for place in places), default=NODE)
+        raise Infeasible(f"{what} do not fit beside the weights on up to {most} devices")
     first = min(float(one.ttft_s[0]) for one in fits)
     between = min(float(one.tpot_s[0]) for one in fits)
     raise Infeasible(

@@ -175,4 +175,8 @@ def _run(record: PlanRecord) -> str:
     ]
     parts.append(f"<h3>Kubernetes</h3>{copyable(json.dumps(record.kubernetes, indent=2))}")
     says = "One command line per kind of instance. A click selects the whole text."
-    return section("How to run it", says, "".join(parts))
+    return section(
+        "How to run it",
+        says,
+        "".join([f"<p>{escape(note)}</p>" for note in record.commands.notes] + parts),
+    )

@@ -181,6 +181,8 @@ class Commands(Part):
 
     vllm: tuple[str, ...]
     sglang: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What some of them need around them."""
 
 
 class PlanRecord(Run, FleetRow):

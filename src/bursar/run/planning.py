@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from bursar.allocate.demand import DOLLARS, UNITS
 from bursar.errors import BadInput
 from bursar.fleet.apex import OBJECTIVES
 from bursar.fleet.candidates import loads
-from bursar.fleet.commands import kubernetes, manifests, sglang_serve, vllm_serve
+from bursar.fleet.commands import kubernetes, manifests, notes, sglang_serve, vllm_serve
 from bursar.fleet.confidence import chance, log_spread, slower, worth_measuring
 from bursar.fleet.kinds import kinds
 from bursar.fleet.market import MARKETS, Spot, crossover
@@ -46,9 +46,11 @@ def run_plan(
     out: Path,
     on_progress: Callable[[float, str], None],
     command: str = "",
+    given: Mapping[str, str] | None = None,
 ) -> PlanRecord:
     """Plan for the trace in a file, `speed` times as fast; record and report are also in `out`.
 
+    `given`: further settings that the record is to show, such as the files of a calibration.
     `on_progress` is told the share done, and what is next in a word. Raises `BadInput` for what
     can't be read, `Infeasible` when there is no plan; then nothing is left in `out`.
     """
@@ -78,6 +80,8 @@ def run_plan(
                 "devices": ", ".join(one.name for one in request.devices),
                 "dtypes": ", ".join(request.dtypes),
                 "policy": policy,
+                "engine": request.engine.label,
+                **(given or {}),
                 "markets": ", ".join(request.markets),
                 **{f"spot {name}": getattr(request.spot, name) for name in Spot.__slots__},
             },
@@ -217,6 +221,7 @@ class _Planning:
             "commands": {
                 "vllm": lines,
                 "sglang": [sglang_serve(c.deployment, model, policy) for c in plan.instances],
+                "notes": [note for c in plan.instances if (note := notes(c.deployment))],
             },
             "kubernetes": manifests(
                 kubernetes(f"{model}-{c.deployment.device.name}-{i}", line, c.deployment, n)
