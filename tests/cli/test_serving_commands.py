@@ -293,3 +293,17 @@ def test_a_trace_with_negative_times_names_the_line() -> None:
     ran = bursar("simulate", *ON[:2], "--trace", "bad.csv", "--device", "l4")
     assert ran.code == 2
     assert "bad.csv:3" in ran.err
+
+
+def test_plan_searches_the_settings_and_its_command_lines_carry_them() -> None:
+    found = bursar(*PLAN, "--json").document
+    part = found["fleet"][0]
+    assert part["policy"] == "vllm"
+    (line,) = found["commands"]["vllm"]
+    assert f"--max-num-batched-tokens {part['max_tokens']} " in line
+    assert f"--max-num-seqs {part['max_jobs']} " in line
+    assert len(found["tried"]) + found["excluded_settings"] == 20
+    assert found["tpot_mean_s"] == pytest.approx(found["predicted_tpot_s"], rel=0.5)
+    fixed = bursar(*PLAN, "--policy", "prefill_first", "--json")
+    assert {one["policy"] for one in fixed.document["tried"]} == {"prefill_first"}
+    assert "the best of" in fixed.err

@@ -22,6 +22,8 @@ def test_limits_are_those_of_the_policy_that_was_simulated() -> None:
         assert words in sglang
     assert "--quantization fp8" in vllm
     assert "777" not in vllm_serve(where, "weights", PrefillFirst(max_tokens=777))
+    whole = sglang_serve(where, "weights", PrefillFirst(max_tokens=777))
+    assert "--max-prefill-tokens 777 --chunked-prefill-size -1" in whole
 
 
 @pytest.mark.parametrize(

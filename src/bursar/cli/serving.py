@@ -22,6 +22,7 @@ from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
 from bursar.policies.scaling import SCALING
 from bursar.report.format import LATENCIES, ONE_MORE, fleet_words, seconds
+from bursar.report.plan_page import setting_words
 from bursar.report.serving_record import FleetRow, PlanRecord, SimulateRecord
 from bursar.run.folder import fresh_dir
 from bursar.run.planning import USUAL_DEVICES, parse_budget, run_plan
@@ -104,7 +105,9 @@ def plan(
     attainment: Annotated[float, typer.Option(help="share of requests within the goal")] = 0.99,
     devices: Annotated[str, typer.Option(help="joined by commas")] = ",".join(USUAL_DEVICES),
     dtypes: Annotated[str, typer.Option(help="of the weights, joined by commas")] = "bf16,fp8",
-    policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
+    policy: Annotated[
+        str | None, typer.Option(help=f"{', '.join(BATCHING)}; default: what the engine can run")
+    ] = None,
     engine: Annotated[str, typer.Option(help='such as "sglang" or "vllm 0.12.0"')] = "vllm",
     tables: Annotated[str, typer.Option(help="a folder of measured operator tables")] = "",
     calibration: Annotated[str, typer.Option(help="of `bursar calibrate --serving`")] = "",
@@ -163,6 +166,8 @@ def plan(
             plain_table("the front of cost, latency and energy", heads, [*map(_costs, best)])
         )
     show.print(_certificate(record), soft_wrap=True)
+    if record.tried:
+        show.print(setting_words(record), soft_wrap=True)
     for line in (*record.commands.notes, *record.commands.vllm):
         show.print(line, soft_wrap=True, highlight=False)
     say_where(folder, as_json)

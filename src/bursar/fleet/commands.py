@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bursar.cost import Deployment
-from bursar.policies.batching import BatchPolicy, SarathiServe
+from bursar.policies.batching import BatchPolicy, PrefillFirst, SarathiServe
 
 _QUANTISED = {"fp8": "fp8", "int8": "compressed-tensors", "fp4": "modelopt_fp4"}
 _CACHES = {"fp8": "fp8", "bf16": "auto"}
@@ -44,7 +44,7 @@ def vllm_serve(place: Deployment, model_path: str, policy: BatchPolicy) -> str:
 
 
 def sglang_serve(place: Deployment, model_path: str, policy: BatchPolicy) -> str:
-    """The same for SGLang."""
+    """The same for SGLang, which can also run whole prompts first."""
     words = [f"python -m sglang.launch_server --model-path {model_path} --tp {place.tp * place.dp}"]
     if place.pp > 1:
         words += [
@@ -63,6 +63,13 @@ def sglang_serve(place: Deployment, model_path: str, policy: BatchPolicy) -> str
         words += [
             f"--max-running-requests {policy.max_jobs}",
             f"--chunked-prefill-size {policy.max_tokens}",
+            "--enable-mixed-chunk",
+        ]
+    elif isinstance(policy, PrefillFirst):
+        words += [
+            f"--max-running-requests {policy.max_jobs}",
+            f"--max-prefill-tokens {policy.max_tokens}",
+            "--chunked-prefill-size -1",
         ]
     return " ".join(words)
 
