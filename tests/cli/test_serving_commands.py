@@ -275,6 +275,8 @@ def test_what_is_refused_leaves_no_folder() -> None:
         (("plan", *ON, "--market", "spot", "--spot-price", "2"), 2, "spot price = 2"),
         (("plan", *ON, "--market", "hosted", "--budget", "2 GPUs"), 2, "budget in dollars too"),
         (("plan", *ON, "--attainment", "99"), 2, "--attainment is 99"),
+        (("plan", *ON, "--power-caps", "half"), 2, "--power-caps is 'half'"),
+        (("plan", *ON, "--power-caps", "70"), 2, "give shares from 0.3 to 1"),
         (("plan", *ON, "--calibration", "trace.csv"), 2, "trace.csv can't be read as TOML"),
         (("plan", *ON, "--calibration", "none.toml"), 2, "none.toml can't be read"),
         (("plan", *ON, "--tables", "none"), 2, "none"),

@@ -5,6 +5,7 @@ import pytest
 from bursar.catalog import device, model
 from bursar.cost import Deployment
 from bursar.fleet.commands import kubernetes, notes, sglang_serve, vllm_serve
+from bursar.fleet.power_cap import capped
 from bursar.policies.batching import PrefillFirst, SarathiServe
 
 
@@ -36,6 +37,11 @@ def test_a_manifest_asks_for_the_vendors_devices(name: str, resource: str) -> No
     assert container["resources"]["limits"] == {resource: 4}
     assert manifest["spec"]["replicas"] == 3
     assert ("rocm" in container["image"]) == (name == "mi300x")
+
+
+def test_a_capped_device_says_how_to_cap_it() -> None:
+    low = capped(device("h100-sxm"), 0.7)
+    assert "nvidia-smi -pl 490" in notes(Deployment(model("llama-3.1-8b"), low))
 
 
 def test_a_pipeline_over_nodes_says_how_they_are_joined() -> None:

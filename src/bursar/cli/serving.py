@@ -18,6 +18,7 @@ from bursar.fleet import Goal
 from bursar.fleet.apex import OBJECTIVES
 from bursar.fleet.market import MARKETS, Spot
 from bursar.fleet.plan import Request
+from bursar.fleet.power_cap import capped_devices
 from bursar.policies.batching import BATCHING
 from bursar.policies.routing import ROUTING
 from bursar.policies.scaling import SCALING
@@ -25,7 +26,7 @@ from bursar.report.format import LATENCIES, ONE_MORE, fleet_words, seconds
 from bursar.report.plan_page import setting_words
 from bursar.report.serving_record import FleetRow, PlanRecord, SimulateRecord
 from bursar.run.folder import fresh_dir
-from bursar.run.planning import USUAL_DEVICES, parse_budget, run_plan
+from bursar.run.planning import USUAL_DEVICES, parse_budget, parse_caps, run_plan
 from bursar.run.simulating import Serving, as_path, parse_seconds, run_simulate
 from bursar.units import RESOURCES, format_amount
 
@@ -111,6 +112,7 @@ def plan(
     engine: Annotated[str, typer.Option(help='such as "sglang" or "vllm 0.12.0"')] = "vllm",
     tables: Annotated[str, typer.Option(help="a folder of measured operator tables")] = "",
     calibration: Annotated[str, typer.Option(help="of `bursar calibrate --serving`")] = "",
+    power_caps: Annotated[str, typer.Option(help='of each GPU, shares of its TDP, "1, 0.7"')] = "1",
     budget: Annotated[str | None, typer.Option(help='"20 USD/h", "5 kW", "8 GPUs"')] = None,
     objective: Annotated[str, typer.Option(help=", ".join(OBJECTIVES))] = "cost",
     market: Annotated[str, typer.Option(help=f"{', '.join(MARKETS)}, joined")] = MARKETS[0],
@@ -127,7 +129,7 @@ def plan(
         raise BadInput(f"--attainment is {attainment}; give a share above 0 and at most 1")
     request = Request(
         catalog_model(model),
-        tuple(catalog_device(name) for name in split(devices)),
+        capped_devices(map(catalog_device, split(devices)), parse_caps(power_caps)),
         Goal(parse_seconds(ttft, "--ttft"), parse_seconds(tpot, "--tpot")),
         attainment,
         tuple(split(dtypes)),

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from bursar.catalog import Device
 from bursar.cost import Deployment
+from bursar.fleet.power_cap import cap_watts
 from bursar.policies.batching import BatchPolicy, PrefillFirst, SarathiServe
 
 _QUANTISED = {"fp8": "fp8", "int8": "compressed-tensors", "fp4": "modelopt_fp4"}
@@ -76,6 +78,21 @@ def sglang_serve(place: Deployment, model_path: str, policy: BatchPolicy) -> str
 
 def notes(place: Deployment) -> str:
     """What the command lines need around them; "" for nothing."""
+    return " ".join(part for part in (_cap(place.device), _nodes(place)) if part)
+
+
+def _cap(device: Device) -> str:
+    if (watts := cap_watts(device)) is None:
+        return ""
+    tool = {"NVIDIA": f"nvidia-smi -pl {watts}", "AMD": f"amd-smi set --power-cap {watts}"}
+    how = f" (`{tool[device.vendor]}`)" if device.vendor in tool else ""
+    return (
+        f"Before, cap every device of {device.name} at {watts} W{how}. What that saves is by an "
+        "assumed law of power and clock: measure it."
+    )
+
+
+def _nodes(place: Deployment) -> str:
     if place.pp == 1:
         return ""
     return (

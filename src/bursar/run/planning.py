@@ -231,6 +231,7 @@ class _Planning:
 
     def _record(self, plan: FleetPlan, runs: Setting) -> dict[str, Any]:
         model, policy = self.request.model.name, runs.policy
+        around = [notes(c.deployment) for c in plan.instances]
         lines = [vllm_serve(c.deployment, model, policy) for c in plan.instances]
         return self._row(plan, runs) | {
             "price": plan.prices.get(DOLLARS),
@@ -241,10 +242,13 @@ class _Planning:
             "commands": {
                 "vllm": lines,
                 "sglang": [sglang_serve(c.deployment, model, policy) for c in plan.instances],
-                "notes": [note for c in plan.instances if (note := notes(c.deployment))],
+                "notes": [note for note in dict.fromkeys(around) if note],
             },
             "kubernetes": manifests(
-                kubernetes(f"{model}-{c.deployment.device.name}-{i}", line, c.deployment, n)
+                kubernetes(
+                    f"{model}-{c.deployment.device.name}-{i}".replace("@", "-").lower(),
+                    *(line, c.deployment, n),
+                )
                 for i, (c, line, n) in enumerate(
                     zip(plan.instances, lines, plan.counts, strict=True)
                 )
@@ -282,6 +286,17 @@ def parse_budget(text: str | None) -> dict[str, float] | None:
             raise BadInput(f"{UNITS[name]} are limited twice in {text!r}: name them once")
         limits[name] = float(match[1]) * factor
     return limits
+
+
+def parse_caps(text: str) -> list[float]:
+    """Shares of the TDP from "1.0, 0.7", the full one among them. Raises `BadInput`."""
+    try:
+        shares = {float(part) for part in text.split(",")}
+    except ValueError:
+        raise BadInput(
+            f'--power-caps is {text!r}; give shares of the TDP joined by commas, such as "1, 0.7"'
+        ) from None
+    return sorted(shares | {1.0}, reverse=True)
 
 
 def _tried(one: Tried) -> dict[str, Any]:
