@@ -275,6 +275,11 @@ def test_what_is_refused_leaves_no_folder() -> None:
         (("plan", *ON, "--market", "spot", "--spot-price", "2"), 2, "spot price = 2"),
         (("plan", *ON, "--market", "hosted", "--budget", "2 GPUs"), 2, "budget in dollars too"),
         (("plan", *ON, "--attainment", "99"), 2, "--attainment is 99"),
+        (("plan", *ON, "--power-caps", "half"), 2, "--power-caps is 'half'"),
+        (("plan", *ON, "--power-caps", "70"), 2, "give shares from 0.3 to 1"),
+        (("plan", *ON, "--calibration", "trace.csv"), 2, "trace.csv can't be read as TOML"),
+        (("plan", *ON, "--calibration", "none.toml"), 2, "none.toml can't be read"),
+        (("plan", *ON, "--tables", "none"), 2, "none"),
     ],
 )
 def test_what_is_refused(arguments: tuple[str, ...], code: int, says: str) -> None:
@@ -290,3 +295,17 @@ def test_a_trace_with_negative_times_names_the_line() -> None:
     ran = bursar("simulate", *ON[:2], "--trace", "bad.csv", "--device", "l4")
     assert ran.code == 2
     assert "bad.csv:3" in ran.err
+
+
+def test_plan_searches_the_settings_and_its_command_lines_carry_them() -> None:
+    found = bursar(*PLAN, "--json").document
+    part = found["fleet"][0]
+    assert part["policy"] == "vllm"
+    (line,) = found["commands"]["vllm"]
+    assert f"--max-num-batched-tokens {part['max_tokens']} " in line
+    assert f"--max-num-seqs {part['max_jobs']} " in line
+    assert len(found["tried"]) + found["excluded_settings"] == 20
+    assert found["tpot_mean_s"] == pytest.approx(found["predicted_tpot_s"], rel=0.5)
+    fixed = bursar(*PLAN, "--policy", "prefill_first", "--json")
+    assert {one["policy"] for one in fixed.document["tried"]} == {"prefill_first"}
+    assert "the best of" in fixed.err

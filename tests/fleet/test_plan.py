@@ -1,9 +1,12 @@
 """Plans: the simulator confirms the goal, nothing is rented in vain, both questions agree."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bursar.catalog import device, model
+from bursar.cost.calibration import shipped
 from bursar.errors import Infeasible
 from bursar.fleet import Goal
 from bursar.fleet.mix import simulate_mix
@@ -108,6 +111,26 @@ def test_a_limit_below_the_smallest_fleet_says_by_how_much() -> None:
 def test_a_goal_below_the_physical_bound_says_by_how_much() -> None:
     with pytest.raises(Infeasible, match="alone on the fastest instance"):
         plan(request(goal=Goal(2.0, 1e-4)), trace_of(5.0))
-    large = Request(model("llama-3.1-405b"), (device("l4"),), Goal(2.0, 0.1))
-    with pytest.raises(Infeasible, match=r"l4: .* do not fit"):
+    large = Request(model("llama-3.1-405b"), (device("l4"),), Goal(2.0, 0.1), dtypes=("bf16",))
+    with pytest.raises(Infeasible, match=r"l4: .* do not fit .* up to 32 devices"):
         plan(large, trace_of(5.0))
+
+
+def test_a_device_that_was_measured_to_be_slower_takes_more_instances() -> None:
+    own = shipped()
+    law = {"any": replace(own.law["any"], step_factor=2.0)}
+    slow = replace(request("l4"), calibration=replace(own, law=law))
+    trace = trace_of(30.0)
+    assert plan(slow, trace).gpus > plan(request("l4"), trace).gpus
+
+
+def test_what_fits_no_node_runs_as_a_pipeline_over_two() -> None:
+    two = Request(model("llama-3.1-405b"), (device("h100-sxm"),), Goal(10.0, 0.3), dtypes=("bf16",))
+    found = plan(two, trace_of(2.0, n=150))
+    (one,) = found.instances
+    assert (one.deployment.tp, one.deployment.pp) == (8, 2)
+    assert found.gpus == 16 * found.counts[0]
+    assert found.attainment >= 0.99
+    assert all(p.pp == 1 for p in replace(two, dtypes=("fp8",)).places(device("h100-sxm")))
+    deeper = replace(two, model=model("deepseek-v3"))
+    assert {p.devices for p in deeper.places(device("h100-sxm")) if p.pp > 2} == {32}

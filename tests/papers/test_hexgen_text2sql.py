@@ -107,7 +107,7 @@ def test_tuning_by_simulation_finds_a_weight_as_good_as_the_best(seed: int) -> N
     tuned = HexGenText2Sql(tuned_load_weight(queries, UNLIKE, BATCHING))
     grid = [attained(HexGenText2Sql(k / 10), 100 + seed, 0.6) for k in range(11)]
     assert attained(tuned, 100 + seed, 0.6) >= 0.98 * max(grid)
-    assert grid[0] < 0.5 * max(grid)  # the weight matters
+    assert grid[0] < 0.6 * max(grid)  # the weight matters
 
 
 @pytest.mark.slow

@@ -11,18 +11,22 @@ from bursar.catalog import device as catalog_device
 from bursar.catalog import model as catalog_model
 from bursar.cli.screen import AsJson, bar, command, emit, plain_table, screen, split
 from bursar.cli.spend import RUNS, Runs, say_where
+from bursar.cost.calibration import calibration as known_calibration
+from bursar.cost.tables import Engine
 from bursar.errors import BadInput
 from bursar.fleet import Goal
 from bursar.fleet.apex import OBJECTIVES
 from bursar.fleet.market import MARKETS, Spot
 from bursar.fleet.plan import Request
+from bursar.fleet.power_cap import capped_devices
 from bursar.policies.batching import BATCHING
 from bursar.policies.scaling import SCALING
 from bursar.report.format import LATENCIES, MOST_CLASSES, ONE_MORE, fleet_words, seconds
+from bursar.report.plan_page import setting_words
 from bursar.report.serving_record import ClassRecord, FleetRow, PlanRecord, SimulateRecord
 from bursar.run.folder import fresh_dir
-from bursar.run.planning import USUAL_DEVICES, parse_budget, run_plan
-from bursar.run.serving import ROUTERS, Serving, parse_seconds
+from bursar.run.planning import USUAL_DEVICES, parse_budget, parse_caps, run_plan
+from bursar.run.serving import ROUTERS, Serving, as_path, parse_seconds
 from bursar.run.simulating import run_simulate
 from bursar.units import RESOURCES, format_amount
 
@@ -180,7 +184,13 @@ def plan(
     attainment: Annotated[float, typer.Option(help="share of requests within the goal")] = 0.99,
     devices: Annotated[str, typer.Option(help="joined by commas")] = ",".join(USUAL_DEVICES),
     dtypes: Annotated[str, typer.Option(help="of the weights, joined by commas")] = "bf16,fp8",
-    policy: Annotated[str, typer.Option(help=", ".join(BATCHING))] = "sarathi",
+    policy: Annotated[
+        str | None, typer.Option(help=f"{', '.join(BATCHING)}; default: what the engine can run")
+    ] = None,
+    engine: Annotated[str, typer.Option(help='such as "sglang" or "vllm 0.12.0"')] = "vllm",
+    tables: Annotated[str, typer.Option(help="a folder of measured operator tables")] = "",
+    calibration: Annotated[str, typer.Option(help="of `bursar calibrate --serving`")] = "",
+    power_caps: Annotated[str, typer.Option(help='of each GPU, shares of its TDP, "1, 0.7"')] = "1",
     budget: Annotated[str | None, typer.Option(help='"20 USD/h", "5 kW", "8 GPUs"')] = None,
     objective: Annotated[str, typer.Option(help=", ".join(OBJECTIVES))] = "cost",
     market: Annotated[str, typer.Option(help=f"{', '.join(MARKETS)}, joined")] = MARKETS[0],
@@ -197,12 +207,14 @@ def plan(
         raise BadInput(f"--attainment is {attainment}; give a share above 0 and at most 1")
     request = Request(
         catalog_model(model),
-        tuple(catalog_device(name) for name in split(devices)),
+        capped_devices(map(catalog_device, split(devices)), parse_caps(power_caps)),
         Goal(parse_seconds(ttft, "--ttft"), parse_seconds(tpot, "--tpot")),
         attainment,
         tuple(split(dtypes)),
         tuple(split(market)),
         Spot(spot_price, interruptions),
+        Engine.parse(engine),
+        known_calibration(as_path(tables), as_path(calibration)),
     )
     limits = parse_budget(budget)
     folder = fresh_dir(runs, f"plan-{trace.stem}-{request.model.name}")
@@ -216,6 +228,7 @@ def plan(
             objective=objective,
             out=folder,
             command=command(),
+            given={"tables": tables, "calibration": calibration},
             on_progress=advance,
         )
     show = screen(as_json)
@@ -233,7 +246,9 @@ def plan(
             plain_table("the front of cost, latency and energy", heads, [*map(_costs, best)])
         )
     show.print(_certificate(record), soft_wrap=True)
-    for line in record.commands.vllm:
+    if record.tried:
+        show.print(setting_words(record), soft_wrap=True)
+    for line in (*record.commands.notes, *record.commands.vllm):
         show.print(line, soft_wrap=True, highlight=False)
     say_where(folder, as_json)
     if as_json:

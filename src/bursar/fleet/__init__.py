@@ -8,6 +8,8 @@ mix          a fleet of several types, simulated
 stretch      traffic that lasts long against a request
 planned      a fleet and what the simulator found of it
 search       how full instances may be
+settings     how its instances batch: chunk size, most jobs and policy
+power_cap    devices under a power cap
 splitwise    prompts and answers on pools of their own, within limits
 apex         fleets of one kind by cost, latency and energy
 plan         the planner

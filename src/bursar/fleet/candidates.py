@@ -8,12 +8,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from bursar.allocate.demand import DOLLARS
 from bursar.catalog import Attention, Device, Experts, LatentAttention, ModelSpec
+from bursar.cost.calibration import Calibration, shipped
 from bursar.cost.deployment import Deployment
+from bursar.cost.memory import max_sequences
+from bursar.cost.tables import Engine
 from bursar.errors import BadInput
 from bursar.fleet.capacity import Capacity, Goal, capacity
 
 NODE = 8
 """Devices that share the fast link: tensor parallelism stays within."""
+NODES = (1, 2, 4)
+"""How many nodes a pipeline may take, the fewest that hold the model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +61,12 @@ def deployments(
     *,
     dtypes: Sequence[str] = ("bf16", "fp8"),
     most_devices: int = 2 * NODE,
+    engine: Engine | None = None,
+    calibration: Calibration | None = None,
 ) -> list[Deployment]:
     """Every sensible way to run `model` on up to `most_devices` of one device.
+
+    Predictions are those of `engine` (None: any), and rest on `calibration` (None: what ships).
 
     Tensor parallelism divides the heads and stays in a node, pipelines take whole nodes, experts
     may be spread over the data-parallel groups of a node. The cache is kept in the type of the
@@ -66,6 +75,7 @@ def deployments(
     """
     heads = [_heads(b) for b in model.blocks if isinstance(b, Attention | LatentAttention)]
     splits = [tp for tp in (1, 2, 4, 8) if all(h % tp == 0 for h in heads)]
+    own, known = engine or Engine(), calibration or shipped()
     found = []
     for device in devices:
         linked = device.link_bytes_per_second is not None
@@ -73,7 +83,43 @@ def deployments(
             for tp in splits if linked else [1]:
                 for pp, dp in _depths(model, tp, most_devices) if linked else [(1, 1)]:
                     kv = dtype if dtype in ("fp8", "int8") else "bf16"
-                    found.append(Deployment(model, device, tp, pp, dp, dtype, kv_dtype=kv))
+                    place = Deployment(
+                        *(model, device, tp, pp, dp, dtype),
+                        kv_dtype=kv,
+                        engine=own,
+                        calibration=known,
+                    )
+                    found.append(place)
+    return found
+
+
+def fitting(
+    model: ModelSpec,
+    device: Device,
+    *,
+    dtypes: Sequence[str],
+    engine: Engine,
+    calibration: Calibration,
+) -> list[Deployment]:
+    """The deployments on a node; in data types that don't fit there, pipelines over more nodes.
+
+    These are priced as if nodes were linked as fast as the devices in one, which little depends on:
+    one activation a stage and step crosses.
+    """
+    found: list[Deployment] = []
+    for dtype in dtypes:
+        for nodes in NODES:
+            places = deployments(
+                model,
+                (device,),
+                dtypes=(dtype,),
+                most_devices=nodes * NODE,
+                engine=engine,
+                calibration=calibration,
+            )
+            if any(max_sequences(place, 1.0) != 0 for place in places):
+                break
+        found += places
     return found
 
 

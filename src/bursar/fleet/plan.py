@@ -13,14 +13,18 @@ import numpy as np
 
 from bursar.allocate.demand import DOLLARS
 from bursar.catalog import Device, ModelSpec
+from bursar.cost import Deployment
+from bursar.cost.calibration import Calibration, shipped
+from bursar.cost.tables import Engine
 from bursar.errors import BadInput, Infeasible
 from bursar.fleet.apex import OBJECTIVES, best_for, explore
-from bursar.fleet.candidates import Candidate, candidates, deployments, undominated
+from bursar.fleet.candidates import NODE, Candidate, candidates, fitting, undominated
 from bursar.fleet.capacity import Goal, capacity
 from bursar.fleet.kinds import Kinds, kinds
 from bursar.fleet.market import Spot, hosted_for
 from bursar.fleet.planned import FleetPlan
-from bursar.fleet.search import Search
+from bursar.fleet.search import MOST_CONFIRMED, Search
+from bursar.fleet.settings import BETTER, Setting, Tried, tried_settings
 from bursar.fleet.stretch import typical
 from bursar.policies.batching import BatchPolicy
 from bursar.workload.traces import Trace
@@ -29,6 +33,8 @@ HOSTED = "hosted"
 """The name of a hosted API among the devices."""
 SEARCHED = 4000
 """Requests that searches look at, in a row, at a typical rate."""
+RUNNERS = 3
+"""Of the settings that were best on a stretch, how many are looked at on the whole trace."""
 MARGINS = (1.0, 0.5)
 """Parts of the goal that instances are planned to keep to."""
 
@@ -44,6 +50,18 @@ class Request:
     dtypes: tuple[str, ...] = ("bf16", "fp8")
     markets: tuple[str, ...] = ("on-demand",)
     spot: Spot = field(default_factory=Spot)
+    engine: Engine = field(default_factory=Engine)
+    calibration: Calibration = field(default_factory=shipped, repr=False)
+
+    def places(self, device: Device) -> list[Deployment]:
+        """The deployments on a device that are worth considering."""
+        return fitting(
+            self.model,
+            device,
+            dtypes=self.dtypes,
+            engine=self.engine,
+            calibration=self.calibration,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +76,12 @@ class FleetPlans:
     front: tuple[FleetPlan, ...] = ()
     """The fleets of one kind of instance that are best in cost, latency and energy together, each
     on a stretch of the trace; none unless asked for, nor for a budget without objective."""
+    policy: BatchPolicy | None = None
+    """What the best runs; the others run what was given."""
+    tried: tuple[Tried, ...] = ()
+    """Settings on the fleet as it was chosen, the best first."""
+    excluded: int = 0
+    """How many more settings a bound excluded, or another showed to be no different."""
 
 
 def plan_fleet(
@@ -68,6 +92,7 @@ def plan_fleet(
     limits: Mapping[str, float] | None = None,
     objective: str = "cost",
     with_front: bool = False,
+    offered: Sequence[Setting] = (),
     on_progress: Callable[[float, str], None] = lambda share, says: None,
 ) -> FleetPlans:
     """The cheapest fleet that carries the trace within the goal.
@@ -77,9 +102,11 @@ def plan_fleet(
     Else with `limits` (of "usd_per_hour", "watts" and "gpus"), the fleet within them that carries
     the most of it: the trace is then sped up, or slowed down, to what it carries. Raises
     `Infeasible` when no device can.
+
+    Fleets are searched with the `policy`; the best one's is then the best of it and of `offered`.
     """
     if objective != "cost":
-        return _one_kind(request, trace, policy, limits, objective, on_progress)
+        return _one_kind(request, trace, policy, limits, objective, offered, on_progress)
     found = kinds(trace)
     hosted = hosted_for(request.model, found) if "hosted" in request.markets else None
     if hosted is not None and limits and DOLLARS not in limits:
@@ -125,7 +152,9 @@ def plan_fleet(
         except Infeasible:  # then the best single device stands
             pass
     seen = [] if limits or not with_front else explore(_every(request, found, {}), search).front()
-    return FleetPlans(best, alone, binding, tuple(seen))
+    on_progress(len(own) / (len(own) + 1), "its settings")
+    better = _with_settings(best, together, objective, offered)
+    return FleetPlans(better[0], alone, binding, tuple(seen), *better[1:])
 
 
 def _one_kind(
@@ -134,6 +163,7 @@ def _one_kind(
     policy: BatchPolicy,
     limits: Mapping[str, float] | None,
     objective: str,
+    offered: Sequence[Setting],
     on_progress: Callable[[float, str], None],
 ) -> FleetPlans:
     found = kinds(trace)
@@ -147,13 +177,50 @@ def _one_kind(
     explored = explore(offers, search, limits)
     on_progress(0.8, "the whole trace")
     best = best_for(objective, explored, search)
+    better = _with_settings(best, search, objective, offered)
+    best = better[0]
     best = replace(best, fleet=replace(best.fleet, gap=explored.gap(best, objective)))
     index = OBJECTIVES.index(objective)
     alone: dict[str, FleetPlan] = {}
     for one in np.argsort(explored.costs[:, index], kind="stable"):
         plan = explored.plans[int(one)]
         alone.setdefault(plan.instances[0].deployment.device.name, plan)
-    return FleetPlans(best, alone, binding, tuple(explored.front()))
+    return FleetPlans(best, alone, binding, tuple(explored.front()), *better[1:])
+
+
+def _with_settings(
+    best: FleetPlan, search: Search, objective: str, offered: Sequence[Setting]
+) -> tuple[FleetPlan, BatchPolicy, tuple[Tried, ...], int]:
+    """The fleet with the best setting that also holds on the whole trace; smaller, or for more.
+
+    Only of the kinds of instance that it has. Also returns what it then runs, and what was tried.
+    """
+    if not best.instances or not offered:
+        return best, search.policy, (), 0
+    tried, excluded = tried_settings(best, offered, search.goal, search.attainment, objective)
+    usual = [one.cost for one in tried if one.setting.policy == search.policy]
+    enough = BETTER * min(usual, default=np.inf)
+    every = np.arange(len(search.trace))
+    for one in tried[:RUNNERS]:
+        if not one.cost < enough:
+            break
+        other = replace(search, policy=one.setting.policy)
+        plan = other.simulated(best.fleet, best.instances, best.fill, every, MOST_CONFIRMED)
+        if other.holds(plan):
+            if objective == "cost":
+                plan = _refilled(plan, other)
+            return plan, other.policy, tuple(tried), excluded
+    return best, search.policy, tuple(tried), excluded
+
+
+def _refilled(plan: FleetPlan, search: Search) -> FleetPlan:
+    """As good a plan of the same kinds of instance, or a better one that fills them more."""
+    offers = plan.instances
+    try:
+        found = search.best(offers, plan.fills, typical(search.trace, SEARCHED))
+        return min(plan, search.confirmed(offers, found), key=search.cost)
+    except Infeasible:
+        return plan
 
 
 def _every(request: Request, found: Kinds, binding: dict[str, str]) -> list[Candidate]:
@@ -182,9 +249,8 @@ def _offers(
     resources: Sequence[str],
 ) -> list[Candidate]:
     """Instances of a device for all kinds. Raises `Infeasible` when one kind is carried by none."""
-    # within a node: the simulator runs one batch at a time, no pipelines
     offers = candidates(
-        deployments(request.model, (device,), dtypes=request.dtypes, most_devices=8),
+        request.places(device),
         found.tokens_in,
         found.tokens_out,
         request.goal.part(margin),
@@ -211,12 +277,13 @@ def _require_served(
         return
     kind = int(np.argmin(served))
     sizes = found.tokens_in[kind : kind + 1], found.tokens_out[kind : kind + 1]
-    places = deployments(request.model, (device,), dtypes=request.dtypes, most_devices=8)
+    places = request.places(device)
     alone = [capacity(place, *sizes, Goal(), max_batch=1) for place in places]
     fits = [one for one in alone if one.requests_per_second[0] > 0]
     what = f"requests of {sizes[0][0]:.0f} + {sizes[1][0]:.0f} tokens"
     if not fits:
-        raise Infeasible(f"{what} do not fit beside the weights on up to 8 devices")
+        most = max((place.devices for place in places), default=NODE)
+        raise Infeasible(f"{what} do not fit beside the weights on up to {most} devices")
     first = min(float(one.ttft_s[0]) for one in fits)
     between = min(float(one.tpot_s[0]) for one in fits)
     raise Infeasible(

@@ -34,6 +34,7 @@ def plan_body(record: PlanRecord) -> str:
             _headline(record),
             _fleet(record),
             _front(record),
+            _settings(record),
             _measure(record),
             _binding(record),
             _run(record),
@@ -144,6 +145,56 @@ def _figures(row: FleetRow) -> tuple[str, ...]:
     )
 
 
+def setting_words(record: PlanRecord) -> str:
+    """How the plan batches, out of how many settings, and how far its prediction was off."""
+    parts = {
+        one.policy
+        + (f", {one.max_tokens} tokens in a step" if one.max_tokens else "")
+        + (f", {one.max_jobs} requests at once" if one.max_jobs else "")
+        for one in record.fleet
+    }
+    says = f"Batching: {'; '.join(sorted(parts))}, the best of {len(record.tried)} simulated"
+    says += f" and {record.excluded_settings} excluded settings."
+    rows: list[tuple[str, FleetRow]] = [("The plan", record)]
+    rows += [
+        (", ".join(row.devices), row)
+        for row in sorted(record.frontier, key=lambda row: row.usd_per_1k_requests)
+        if row.alone and row.fleet != record.fleet
+    ][:2]
+    for name, row in rows:
+        first = _off(row.ttft_mean_s, row.predicted_ttft_s)
+        between = _off(row.tpot_mean_s, row.predicted_tpot_s)
+        if first and between:
+            says += f" {name}: simulated {first} of the predicted mean time to the first token"
+            says += f", {between} of that between tokens."
+    return says
+
+
+def _off(simulated: float | None, predicted: float | None) -> str:
+    return f"{simulated / predicted:.0%}" if simulated and predicted else ""
+
+
+def _settings(record: PlanRecord) -> str:
+    if not record.tried:
+        return ""
+    head = (
+        *("policy", "tokens a step", "requests at once", "within goal"),
+        *("p99 first", "p99 between", "mean to last", "J per request"),
+    )
+    lines = [
+        (
+            row.policy,
+            count(row.max_tokens),
+            count(row.max_jobs),
+            share(row.slo_attainment),
+            *map(duration, (row.ttft_p99_s, row.tpot_p99_s, row.e2e_mean_s)),
+            count(row.joules_per_request),
+        )
+        for row in record.tried
+    ]
+    return section("How it batches", setting_words(record), table(head, lines, numeric=range(1, 8)))
+
+
 def _measure(record: PlanRecord) -> str:
     worth = sorted(record.worth_measuring.items(), key=lambda item: -item[1])
     lines = [(name, f"{usd:.2f}") for name, usd in worth if usd >= 0.005]
@@ -175,4 +226,8 @@ def _run(record: PlanRecord) -> str:
     ]
     parts.append(f"<h3>Kubernetes</h3>{copyable(json.dumps(record.kubernetes, indent=2))}")
     says = "One command line per kind of instance. A click selects the whole text."
-    return section("How to run it", says, "".join(parts))
+    return section(
+        "How to run it",
+        says,
+        "".join([f"<p>{escape(note)}</p>" for note in record.commands.notes] + parts),
+    )

@@ -174,6 +174,10 @@ class Instances(Part):
     dp: int
     dtype: str
     policy: str
+    max_tokens: int | None = None
+    """In a step; None where the policy has no such limit, or in records before this was kept."""
+    max_jobs: int | None = None
+    """At once, of a replica; None as above."""
     market: str = "on-demand"
 
 
@@ -201,6 +205,11 @@ class FleetRow(Part):
     e2e_mean_s: Amount | None = None
     """Mean time to the last token; None in records before this was kept."""
     joules_per_request: Amount | None
+    ttft_mean_s: Amount | None = None
+    tpot_mean_s: Amount | None = None
+    predicted_ttft_s: Amount | None = None
+    """The mean by the steady state, without queues and settings; None where it is not known."""
+    predicted_tpot_s: Amount | None = None
     fleet: tuple[Instances, ...]
     hosted: HostedRecord | None = None
 
@@ -230,11 +239,28 @@ class Simulated(Part):
     slo_attainment: Share
 
 
+class SettingRow(Part):
+    """How the fleet might batch, and what a stretch of the traffic met so."""
+
+    policy: str
+    max_tokens: int | None
+    max_jobs: int | None
+    slo_attainment: Share
+    ttft_p99_s: Amount | None
+    tpot_p99_s: Amount | None
+    e2e_mean_s: Amount | None
+    joules_per_request: Amount | None
+    ttft_mean_s: Amount | None
+    tpot_mean_s: Amount | None
+
+
 class Commands(Part):
     """Command lines, one per entry of the fleet."""
 
     vllm: tuple[str, ...]
     sglang: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What some of them need around them."""
 
 
 class PlanRecord(Run, FleetRow):
@@ -273,6 +299,11 @@ class PlanRecord(Run, FleetRow):
     """Device -> dollars an hour that knowing its true speed would save, on average."""
     binding: tuple[str, ...]
     """Why a device alone can't serve the trace, "DEVICE: REASON" for each that can't."""
+    tried: tuple[SettingRow, ...] = ()
+    """How the fleet might batch, the best first; it is then chosen anew with the best that holds on
+    the whole trace."""
+    excluded_settings: int = 0
+    """Others that can't carry the traffic by a bound, or do the same as one of these."""
     commands: Commands
     kubernetes: dict[str, Any]
 
