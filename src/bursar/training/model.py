@@ -6,6 +6,7 @@ loads the weights as they are. Used for training only; bursar generates with its
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -204,19 +205,25 @@ class TinyLlama(nn.Module):
 
 def save(model: TinyLlama, folder: Path) -> None:
     """Write `model.safetensors` (float16) and a Hugging Face `config.json`."""
+    own = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "mlp_bias": False}
+    write_folder(folder, model.state_dict(), asdict(model.shape) | own, model.shape.head_dim)
+
+
+def write_folder(
+    folder: Path, parameters: Mapping[str, Tensor], own: Mapping[str, object], head_dim: int
+) -> None:
+    """A model as a folder of Hugging Face's; `own`: what its kind of model says of itself."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {n: p.detach().to(torch.float16).contiguous() for n, p in model.state_dict().items()}
+    tensors = {n: p.detach().to(torch.float16).contiguous() for n, p in parameters.items()}
     half_written = folder / "model.safetensors.new"  # a reader never sees half a file
     save_file(tensors, half_written, metadata={"format": "pt"})
     half_written.rename(folder / "model.safetensors")
-    config = asdict(model.shape) | {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "head_dim": model.shape.head_dim,
-        "num_key_value_heads": model.shape.num_attention_heads,
+    config = {
+        **own,
+        "head_dim": head_dim,
+        "num_key_value_heads": own["num_attention_heads"],
         "hidden_act": "silu",
         "attention_bias": False,
-        "mlp_bias": False,
         "tie_word_embeddings": True,
         "pad_token_id": Tokenizer.pad_id,
         "bos_token_id": Tokenizer.bos_id,

@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bursar.backends.tiny.tokenizer import Tokenizer
-from bursar.training.model import MLP, Shape, TinyLlama
+from bursar.training.model import MLP, Shape, TinyLlama, write_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,28 +94,13 @@ class TinyMoe(TinyLlama):
 
 def save_moe(model: TinyMoe, folder: Path) -> None:
     """Write `model.safetensors` (float16) and a Hugging Face `config.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for name, tensor in model.state_dict().items():
         for ours, theirs in _FILE_NAMES:
             name = name.replace(ours, theirs)
-        tensors[name] = tensor.detach().to(torch.float16).contiguous()
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    config = asdict(model.shape) | {
-        "architectures": ["MixtralForCausalLM"],
-        "model_type": "mixtral",
-        "head_dim": model.shape.head_dim,
-        "num_key_value_heads": model.shape.num_attention_heads,
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "sliding_window": None,
-        "tie_word_embeddings": True,
-        "pad_token_id": Tokenizer.pad_id,
-        "bos_token_id": Tokenizer.bos_id,
-        "eos_token_id": Tokenizer.eos_id,
-        "dtype": "float16",
-    }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        tensors[name] = tensor
+    own = {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "sliding_window": None}
+    write_folder(folder, tensors, asdict(model.shape) | own, model.shape.head_dim)
 
 
 def load_moe(folder: Path) -> TinyMoe:
