@@ -99,7 +99,8 @@ def _parsed(found: dict[str, Any]) -> Calibration:
         }
         for tier, modes in found["interval"].items()
     }
-    law["any"], intervals["fitted"]["aggregated"]["tpot"]
+    if "any" not in law or not {"ttft", "tpot"} <= set(intervals["fitted"]["aggregated"]):
+        raise KeyError("any law, and intervals of fitted coefficients")
     return Calibration(law, intervals)
 
 

@@ -39,7 +39,11 @@ _BEFORE = np.concatenate([[0.0], _sizes(2, 4.0)])
 
 
 class TabulatedTimes:
-    """Steps of a deployment; joules take the datasheet's bound beside its seconds."""
+    """Steps of a deployment; joules take the datasheet's bound beside its seconds.
+
+    Of the law beyond steps only what comes before a request's first step is taken; what it says of
+    waiting is played.
+    """
 
     def __init__(self, deployment: Deployment) -> None:
         self._place, self._stages = deployment, deployment.pp
