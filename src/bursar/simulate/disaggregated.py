@@ -5,11 +5,11 @@ Paper: Yinmin Zhong, Shengyu Liu, Junda Chen, Jianbo Hu, Yibo Zhu, Xuanzhe Liu, 
     Serving", 2024, arXiv:2401.09670; sections 3 and 4.
 Symbols: prefill instances -> prefill.replicas; decoding instances -> decode.replicas.
 Differs: an instance sends one cache at a time, whole, after the prompt is done, and its memory is
-    free meanwhile (the paper keeps it there until it is fetched); no search for parallelism and
-    numbers of instances, which are given.
+    free meanwhile (the paper keeps it there until it is fetched); parallelism and numbers of
+    instances are given here, `fleet/splitwise.py` searches the numbers.
 Checked: tests/papers/test_distserve.py: 13 billion parameters on 8 GPUs, 90 % within both
     goals: where the first token must come within 1.1 times the bare prefill (90th percentile), at
-    least twice the rate of the best of three colocated policies; at twice the bare prefill the
+    least 1.5 times the best of three colocated policies' rate; at twice the bare prefill the
     colocated carry more, as they do over a slow link.
 Seed: 48
 """
