@@ -11,12 +11,14 @@ from bursar.reason.verifiers import Scorer, StepScorer
 @dataclass(frozen=True, slots=True)
 class Features:
     """`greedy`: temperature 0 means something. `stop`: with what it ends an attempt
-    that it calls wrong itself. `revise`: what it said -> prefix of a new try."""
+    that it calls wrong itself. `revise`: what it said -> prefix of a new try. `keeps`: it holds
+    texts to go on from (`Request.keep`)."""
 
     greedy: bool = True
     stop: tuple[str, ...] = ()
     revise: Callable[[str], str] | None = None
     scorer: Scorer | None = None
+    keeps: bool = False
 
 
 def features(name: str) -> Features:
@@ -24,7 +26,9 @@ def features(name: str) -> Features:
     if name.startswith("tiny-"):
         from bursar.backends.tiny.tokenizer import REVISE_MARKER, revised
 
-        return Features(stop=(REVISE_MARKER,), revise=revised, scorer=StepScorer.load(name))
+        return Features(
+            stop=(REVISE_MARKER,), revise=revised, scorer=StepScorer.load(name), keeps=True
+        )
     if name.startswith(("replay", "simulated")):
         return Features(greedy=False)
     return Features(revise=_think_again)

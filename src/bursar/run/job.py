@@ -119,6 +119,7 @@ class Job:
             greedy=frozenset(n for n, f in known.items() if f.greedy),
             stop={n: f.stop for n, f in known.items()},
             revise={n: f.revise for n, f in known.items() if f.revise},
+            keeps=frozenset(n for n, f in known.items() if f.keeps),
         )
 
     def strategies(self) -> list[str]:
