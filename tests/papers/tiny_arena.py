@@ -57,6 +57,8 @@ def run(
         greedy=frozenset({model}),
         stop={model: known.stop},
         revise={model: known.revise} if known.revise else {},
+        keeps=frozenset({model}) if known.keeps else frozenset(),
+        steps={model: known.step},
     )
     return asyncio.run(solve(strategy, questions(task, levels, count, seed), bench))
 

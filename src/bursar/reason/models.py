@@ -12,13 +12,14 @@ from bursar.reason.verifiers import Scorer, StepScorer
 class Features:
     """`greedy`: temperature 0 means something. `stop`: with what it ends an attempt
     that it calls wrong itself. `revise`: what it said -> prefix of a new try. `keeps`: it holds
-    texts to go on from (`Request.keep`)."""
+    texts to go on from (`Request.keep`). `step`: with what it ends a step."""
 
     greedy: bool = True
     stop: tuple[str, ...] = ()
     revise: Callable[[str], str] | None = None
     scorer: Scorer | None = None
     keeps: bool = False
+    step: str = "\n\n"
 
 
 def features(name: str) -> Features:
@@ -27,7 +28,11 @@ def features(name: str) -> Features:
         from bursar.backends.tiny.tokenizer import REVISE_MARKER, revised
 
         return Features(
-            stop=(REVISE_MARKER,), revise=revised, scorer=StepScorer.load(name), keeps=True
+            stop=(REVISE_MARKER,),
+            revise=revised,
+            scorer=StepScorer.load(name),
+            keeps=True,
+            step="\n",
         )
     if name.startswith(("replay", "simulated")):
         return Features(greedy=False)

@@ -40,6 +40,8 @@ class Workbench:
     """How to make a backend go on after its answer: what it said -> the prefix of a new attempt."""
     keeps: frozenset[str] = frozenset()
     """Backends that hold texts to go on from."""
+    steps: Mapping[str, str] = field(default_factory=dict)
+    """With what a step of a backend's texts ends."""
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -54,6 +56,10 @@ class Workbench:
         greedy = tuple(Arm(b, 0.0) for b in self.backends if b in self.greedy)
         sampled = tuple(Arm(b, self.temperature) for b in self.backends)
         return tuple(dict.fromkeys(greedy + sampled))
+
+    def step_of(self, backend: str) -> str:
+        """With what a step ends: an empty line, where nothing else is known."""
+        return self.steps.get(backend, "\n\n")
 
     def upper_bound(self, work: Work, arm: Arm) -> Usage:
         """The most that one more attempt by `arm` can use."""

@@ -120,6 +120,7 @@ class Job:
             stop={n: f.stop for n, f in known.items()},
             revise={n: f.revise for n, f in known.items() if f.revise},
             keeps=frozenset(n for n, f in known.items() if f.keeps),
+            steps={n: f.step for n, f in known.items()},
         )
 
     def strategies(self) -> list[str]:
