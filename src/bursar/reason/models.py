@@ -12,14 +12,15 @@ from bursar.reason.verifiers import Scorer, StepScorer
 class Features:
     """`greedy`: temperature 0 means something. `stop`: with what it ends an attempt
     that it calls wrong itself. `revise`: what it said -> prefix of a new try. `keeps`: it holds
-    texts to go on from (`Request.keep`). `step`: with what it ends a step."""
+    texts to go on from (`Request.keep`). `step`: with what it
+    ends a step; None: its texts can't be bought in steps."""
 
     greedy: bool = True
     stop: tuple[str, ...] = ()
     revise: Callable[[str], str] | None = None
     scorer: Scorer | None = None
     keeps: bool = False
-    step: str = "\n\n"
+    step: str | None = None
 
 
 def features(name: str) -> Features:
@@ -36,7 +37,7 @@ def features(name: str) -> Features:
         )
     if name.startswith(("replay", "simulated")):
         return Features(greedy=False)
-    return Features(revise=_think_again)
+    return Features(revise=_think_again, step="\n\n")
 
 
 def _think_again(said: str) -> str:

@@ -41,7 +41,7 @@ class Workbench:
     keeps: frozenset[str] = frozenset()
     """Backends that hold texts to go on from."""
     steps: Mapping[str, str] = field(default_factory=dict)
-    """With what a step of a backend's texts ends."""
+    """With what a step of a backend's texts ends; who is missing can't be asked for steps."""
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -58,8 +58,13 @@ class Workbench:
         return tuple(dict.fromkeys(greedy + sampled))
 
     def step_of(self, backend: str) -> str:
-        """With what a step ends: an empty line, where nothing else is known."""
-        return self.steps.get(backend, "\n\n")
+        """With what a step of its texts ends; raises `BadInput` where steps can't be bought."""
+        if backend not in self.steps:
+            raise BadInput(
+                f"{backend} can't be asked for single steps; choose a strategy that takes whole "
+                "answers, such as self_consistency"
+            )
+        return self.steps[backend]
 
     def upper_bound(self, work: Work, arm: Arm) -> Usage:
         """The most that one more attempt by `arm` can use."""

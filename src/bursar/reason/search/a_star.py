@@ -6,8 +6,8 @@ Differs: what a step costs is told in two ways by those who describe the paper, 
   "worse", by how much the reward falls, and "better", by how much it rises (the least cost for
   which h is consistent). Which is better: LOG.md. The search ends with the first solution that
   would be gone on from, or at `most` expansions.
-Checked: tests/papers/test_a_star.py: half of best-of-N's tokens at its accuracy; with random scores
-  it has no advantage.
+Checked: tests/papers/test_step_search.py: half of best-of-N's tokens at its accuracy; with random
+  scores it has no advantage.
 """
 
 import heapq

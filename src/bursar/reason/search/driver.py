@@ -109,6 +109,7 @@ class _Buying:
     async def roots(self, trees: Sequence[Tree]) -> bool:
         """Run the prompts, where the backend holds texts; elsewhere a root costs nothing."""
         backend = self.bench.backends[0]
+        self.bench.step_of(backend)  # refuses, before anything is spent
         if backend not in self.bench.keeps:
             for tree in trees:
                 tree.root = Node(None, "", 0, 0.0)

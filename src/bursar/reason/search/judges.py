@@ -45,7 +45,9 @@ class Stepwise(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AtHand:
-    """What costs nothing: the process-reward head where it is trusted, else the likelihood."""
+    """What costs nothing: the process-reward head where it is trusted, else the likelihood, per
+    step (its geometric mean), so that long and short texts can be compared.
+    """
 
     async def judge(self, steps: Sequence[Step], bench: Workbench) -> Judged:
         head = bench.scorers.get(bench.backends[0])
@@ -55,7 +57,7 @@ class AtHand:
             if trusted and node.hidden is not None and isinstance(head, StepScorer):
                 scores.append(float(head.head.score(node.hidden[None], question.task)[0]))
             else:
-                scores.append(math.exp(node.logprob))
+                scores.append(math.exp(node.logprob / max(1, node.depth)))
         return scores, [Usage.zero()] * len(steps)
 
 

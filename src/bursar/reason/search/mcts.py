@@ -6,7 +6,7 @@ Paper: Kocsis and Szepesvari, "Bandit based Monte-Carlo Planning", 2006 (UCT); H
 Symbols: c or w -> explore; N(s), Q -> visits, mean value; d actions -> branch.
 Differs: a leaf's value is its judge's score, not a rollout's (with `judges.Lookahead` it is); a
   text that has ended is visited once. `most` expansions.
-Checked: tests/papers/test_mcts.py.
+Checked: tests/papers/test_step_search.py.
 """
 
 import math
@@ -42,7 +42,7 @@ class Mcts:
 
     most: int
     branch: int = 3
-    explore: float = 0.5
+    explore: float = 0.1
 
     def grow(self, root: Node, rng: np.random.Generator) -> Growth:
         top = _Place(root, None)

@@ -6,7 +6,7 @@ Paper: Wu et al., "Inference Scaling Laws: An Empirical Analysis of Compute-Opti
 Symbols: N -> width; T_b -> temperature; R -> score; W_i -> share.
 Differs: shares are rounded up in the order of the rewards until the width is used, as the authors
   of ETS restate it; the width shrinks by what has ended.
-Checked: tests/papers/test_rebase.py.
+Checked: tests/papers/test_step_search.py.
 """
 
 import math
