@@ -1,4 +1,4 @@
-"""Beam search over steps, alone or in independent subtrees.
+"""Beam search: keeps the best steps of each depth, in one beam or in subtrees apart (DVTS, ToT).
 
 Paper: Snell et al., "Scaling LLM Test-Time Compute Optimally can be More Effective than Scaling
   Model Parameters", 2024, arXiv:2408.03314, section 5.2 (beam search against a process reward);
