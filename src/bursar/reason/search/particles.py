@@ -5,7 +5,8 @@ Paper: Puri et al., "A Probabilistic Inference Approach to Inference-Time Scalin
 Symbols: N -> width; softmax of rewards -> weights; what ended stays a particle, resampled too.
 Differs: systematic resampling (less noise than multinomial, as unbiased); the weight is the logit
   of the score over `temperature`; a solution that was found counts, also once resampled away.
-Checked: tests/papers/test_step_search.py.
+Checked: tests/papers/test_step_search.py: beats best-of-N at equal tokens on simulated
+  trees, also with a judge that is half noise.
 """
 
 from collections import Counter

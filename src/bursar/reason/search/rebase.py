@@ -6,7 +6,8 @@ Paper: Wu et al., "Inference Scaling Laws: An Empirical Analysis of Compute-Opti
 Symbols: N -> width; T_b -> temperature; R -> score; W_i -> share.
 Differs: shares are rounded up in the order of the rewards until the width is used, as the authors
   of ETS restate it; the width shrinks by what has ended.
-Checked: tests/papers/test_step_search.py.
+Checked: tests/papers/test_step_search.py: beats best-of-N at equal tokens on simulated trees,
+  also with a judge that is half noise.
 """
 
 import math
