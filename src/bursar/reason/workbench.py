@@ -38,6 +38,8 @@ class Workbench:
     """Texts with which a backend ends an attempt; they stay part of it."""
     revise: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     """How to make a backend go on after its answer: what it said -> the prefix of a new attempt."""
+    judge: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+    """How to make a backend judge what was said: that text -> the prefix of its verdict."""
 
     @property
     def backends(self) -> tuple[str, ...]:

@@ -119,6 +119,7 @@ class Job:
             greedy=frozenset(n for n, f in known.items() if f.greedy),
             stop={n: f.stop for n, f in known.items()},
             revise={n: f.revise for n, f in known.items() if f.revise},
+            judge={n: f.judge for n, f in known.items() if f.judge},
         )
 
     def strategies(self) -> list[str]:
