@@ -48,11 +48,28 @@ def run(
     tasks: Mapping[str, Task] = TASKS,
 ) -> Solution:
     """One strategy on `count` questions within `tokens`; None: no limit."""
-    limits = None if tokens is None else {"tokens": tokens}
+    known = bench(model, tokens=tokens, seed=seed, check=check, tasks=tasks)
+    solution = asyncio.run(solve(strategy, questions(task, levels, count, seed), known))
+    counted = [b for b in known.purse.backends.values() if isinstance(b, Counted)]
+    check_books(known.purse, counted, strategy.name)
+    return solution
+
+
+def bench(
+    model: str,
+    *,
+    tokens: float | None = None,
+    seed: int = 0,
+    check: bool = True,
+    tasks: Mapping[str, Task] = TASKS,
+) -> Workbench:
+    """A workbench with the remembered draws of `model`, which counts what is asked of it."""
     known = features(model)
-    counted = Counted(remembered(model))
-    bench = Workbench(
-        Purse(Budget(limits), {model: counted}),
+    return Workbench(
+        Purse(
+            Budget(None if tokens is None else {"tokens": tokens}),
+            {model: Counted(remembered(model))},
+        ),
         tasks,
         seed=seed,
         check=check,
@@ -62,9 +79,6 @@ def run(
         revise={model: known.revise} if known.revise else {},
         judge={model: known.judge} if known.judge else {},
     )
-    solution = asyncio.run(solve(strategy, questions(task, levels, count, seed), bench))
-    check_books(bench.purse, [counted], strategy.name)
-    return solution
 
 
 def accuracy(runs: Sequence[Solution]) -> float:
@@ -75,4 +89,4 @@ def tokens(runs: Sequence[Solution]) -> float:
     return sum(r.spent.tokens or 0.0 for r in runs) / len(runs)
 
 
-__all__ = ["SEEDS", "accuracy", "questions", "remembered", "run", "tiny_sizes", "tokens"]
+__all__ = ["SEEDS", "accuracy", "bench", "questions", "remembered", "run", "tiny_sizes", "tokens"]

@@ -5,6 +5,7 @@ from bursar.reason.verify.genrm import GenRM
 from bursar.reason.verify.known import ExactCheck, Likelihood, ProcessReward
 from bursar.reason.verify.noisy import Noisy
 from bursar.reason.verify.self_evaluation import SelfEvaluation
+from bursar.reason.verify.split import SolveOrVerifyStrategy, pilot
 
 VERIFIERS: dict[str, Verifier] = {
     "exact": ExactCheck(),
@@ -22,7 +23,9 @@ __all__ = [
     "Noisy",
     "ProcessReward",
     "SelfEvaluation",
+    "SolveOrVerifyStrategy",
     "Verifier",
     "judge",
     "mean_scores",
+    "pilot",
 ]

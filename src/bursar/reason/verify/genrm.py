@@ -24,6 +24,9 @@ from bursar.reason.verify.self_evaluation import SelfEvaluation
 from bursar.reason.workbench import Workbench
 from bursar.workload.tasks.base import Question
 
+_LEAST = 1e-6
+"""What a solution weighs that every verdict calls wrong: if all are, the plain vote decides."""
+
 
 @dataclass(frozen=True, slots=True)
 class GenRM:
@@ -67,7 +70,7 @@ class GenRM:
         scores = mean_scores(work)
         known = [s for s in scores if s is not None]
         usual = sum(known) / len(known) if known else 1.0  # of a solution that nobody judged
-        weights = [usual if s is None else s for s in scores]
+        weights = [max(_LEAST, usual if s is None else s) for s in scores]
         if self.best and known:
             top = max(range(len(weights)), key=lambda i: weights[i])
             return Pick(work.attempts[top].answer, weights[top])
