@@ -42,6 +42,8 @@ class Workbench:
     """Backends that hold texts to go on from."""
     steps: Mapping[str, str] = field(default_factory=dict)
     """With what a step of a backend's texts ends; who is missing can't be asked for steps."""
+    judge: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+    """How to make a backend judge what was said: that text -> the prefix of its verdict."""
 
     @property
     def backends(self) -> tuple[str, ...]:

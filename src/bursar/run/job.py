@@ -16,7 +16,7 @@ from bursar.errors import BadInput
 from bursar.reason import STEP_SEARCHES, STRATEGIES
 from bursar.reason import strategy as strategy_named
 from bursar.reason.base import Strategy
-from bursar.reason.models import features
+from bursar.reason.models import equipped, features
 from bursar.reason.profile import Profile
 from bursar.reason.purse import Purse
 from bursar.reason.workbench import Workbench
@@ -108,20 +108,7 @@ class Job:
 
     def bench(self, purse: Purse, tasks: Mapping[str, Task], seed: int) -> Workbench:
         """A workbench that knows what each model can do besides answering."""
-        known = {name: features(name) for name in purse.backends}
-        return Workbench(
-            purse,
-            tasks,
-            seed=seed,
-            check=self.check,
-            scorers={n: f.scorer for n, f in known.items() if f.scorer},
-            temperature=self.temperature,
-            greedy=frozenset(n for n, f in known.items() if f.greedy),
-            stop={n: f.stop for n, f in known.items()},
-            revise={n: f.revise for n, f in known.items() if f.revise},
-            keeps=frozenset(n for n, f in known.items() if f.keeps),
-            steps={n: f.step for n, f in known.items() if f.step},
-        )
+        return equipped(purse, tasks, seed=seed, check=self.check, temperature=self.temperature)
 
     def strategies(self) -> list[str]:
         """The strategies that this job's models can follow."""

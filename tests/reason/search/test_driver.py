@@ -1,6 +1,7 @@
 """What every step search keeps: never over, accounts that add up, anytime, the same by seed."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from bursar.backends import open_backend
 from bursar.budget import Budget
 from bursar.errors import BadInput
 from bursar.reason import STEP_SEARCHES, strategy
-from bursar.reason.models import features
+from bursar.reason.models import equipped
 from bursar.reason.purse import Purse
 from bursar.reason.search import SEARCHES, Rebase, Rules, StepSearch
 from bursar.reason.solve import solve
@@ -20,16 +21,9 @@ MODEL = "tiny-0.3m"
 
 
 def bench(limits, *, check=True, keeps=True, model=None) -> Workbench:
-    known = features(MODEL)
-    return Workbench(
-        Purse(Budget(limits), {MODEL: model or open_backend(MODEL)}),
-        TASKS,
-        check=check,
-        scorers={MODEL: known.scorer},
-        stop={MODEL: known.stop},
-        keeps=frozenset({MODEL} if keeps else ()),
-        steps={MODEL: known.step},
-    )
+    purse = Purse(Budget(limits), {MODEL: model or open_backend(MODEL)})
+    made = equipped(purse, TASKS, check=check)
+    return made if keeps else replace(made, keeps=frozenset())
 
 
 def ask(count=3, tasks=("chain", "countdown", "sudoku4")):
