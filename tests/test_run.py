@@ -217,6 +217,69 @@ def test_what_a_comparison_really_costs_is_booked(job: Job, tmp_path: Path) -> N
         assert ledger.totals("compare/run").spent.tokens == counted
 
 
+def test_a_comparison_that_was_cut_short_goes_on_where_it_was(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, budgets = ("self_consistency", "single"), ["6k tokens", "12k tokens"]
+    whole, _ = run_compare(job, names, budgets, (0, 1))
+
+    def stop(done: int, _: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_compare(job, names, budgets, (0, 1), out=out, on_progress=stop)
+    left: list[int] = []
+    again, _ = run_compare(
+        job, names, budgets, (0, 1), out=out, resume=True,
+        on_progress=lambda done, total: left.append(total - done),
+    )  # fmt: skip
+    assert left == [4, 3, 2, 1, 0]
+    assert again.rows == whole.rows
+    assert again.places == whole.places
+
+
+def test_a_comparison_can_be_widened_but_not_turned_into_another(job: Job, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run_compare(job, ("single",), ["6k tokens"], (0,), out=out)
+    wider, _ = run_compare(
+        job, ("single", "self_consistency"), ["6k tokens"], (0,), out=out, resume=True
+    )
+    assert {row.strategy for row in wider.rows} == {"single", "self_consistency"}
+    with pytest.raises(BadInput, match="questions"):
+        run_compare(
+            replace(job, questions=3), ("single",), ["6k tokens"], (1,), out=out, resume=True
+        )
+    with pytest.raises(BadInput, match="--resume"):
+        run_compare(job, ("single",), ["6k tokens"], (0,), out=tmp_path / "none", resume=True)
+
+
+def test_models_are_compared_side_by_side(tmp_path: Path) -> None:
+    job = Job(("countdown",), ("tiny-0.3m",), questions=6)
+    record, _ = run_compare(
+        job, ("single",), ["2k tokens"], (0,), models=[["tiny-0.3m"], ["tiny-0.3m", "tiny-1m"]]
+    )
+    assert [row.model for row in record.rows] == ["tiny-0.3m", "tiny-0.3m, tiny-1m"]
+    assert len(record.places) == 2
+
+
+def test_trials_run_on_ray_are_the_same(job: Job) -> None:
+    pytest.importorskip("ray", reason="needs the ray extra")
+    here, there = (
+        run_compare(job, ("single", "self_consistency"), ["6k tokens"], (0, 1), on=place)[0]
+        for place in ("here", "ray")
+    )
+    assert here.rows == there.rows
+
+
+def test_a_hosted_model_is_not_sent_to_ray(job: Job) -> None:
+    with MockServer() as server:
+        hosted = replace(job, models=(f"openai:m@{server.base_url}",))
+        with pytest.raises(BadInput, match="ledger on this machine"):
+            run_compare(hosted, ("single",), ["6k tokens"], (0,), on="ray")
+
+
 def test_a_comparison_is_the_same_again(job: Job) -> None:
     def once() -> object:
         return run_compare(job, ("auto",), ["9k tokens"], (5,))[1]

@@ -42,9 +42,9 @@ def fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def split(text: str) -> list[str]:
-    """A comma-joined option."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+def split(text: str, at: str = ",") -> list[str]:
+    """An option of several values, joined by commas (or `at`)."""
+    return [part.strip() for part in text.split(at) if part.strip()]
 
 
 def split_models(text: str) -> list[str]:

@@ -124,7 +124,10 @@ def compare(
         str | None,
         typer.Option(help="joined by commas; default: all that the model can follow"),
     ] = None,
-    model: Models = "tiny-1m",
+    model: Annotated[
+        str,
+        typer.Option(help='sets of models joined by semicolons: "tiny-0.3m; tiny-0.3m,tiny-1m"'),
+    ] = "tiny-1m",
     questions: Questions = None,
     levels: Levels = "",
     seed: Seed = 0,
@@ -135,13 +138,21 @@ def compare(
     profile: ProfileFile = None,
     key_file: KeyFile = None,
     usd_per_mtok: UsdPerMtok = "",
+    on: Annotated[str, typer.Option(help="where trials run: here, or ray (a cluster)")] = "here",
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="run folder of a comparison to go on with, or to widen"),
+    ] = None,
     runs: Runs = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Strategies at equal budgets, on the same questions and draws, with intervals."""
+    """Strategies and models at equal budgets, on the same questions and draws, with intervals."""
+    models = [split_models(part) for part in split(model, ";")]
+    if not models:
+        raise BadInput(f"--model {model!r}: name at least one model")
     job = job_of(
         sources,
-        model,
+        ",".join(models[0]),
         levels,
         questions=questions,
         seed=seed,
@@ -151,15 +162,19 @@ def compare(
         profile=profile,
         hosted=hosted(key_file, usd_per_mtok),
     )
-    names = job.strategies() if strategies is None else split(strategies)
-    folder = run.run_dir(runs, job, "compare")
+    if on not in run.PLACES:
+        raise BadInput(f"--on {on!r}: must be one of {', '.join(run.PLACES)}")
+    folder = resume or run.run_dir(runs, job, "compare")
     with counting("comparing", "runs") as show:
         record, _ = run.run_compare(
             job,
-            names,
+            None if strategies is None else split(strategies),
             split(budgets),
             range(seed, seed + seeds),
+            models=models,
             out=folder,
+            resume=resume is not None,
+            on=on,
             command=command(),
             on_progress=show,
         )
@@ -168,7 +183,13 @@ def compare(
         show_on.print(table)
     say_where(folder, as_json)
     if as_json:
-        emit({"rows": [r.model_dump() for r in record.rows], "run_dir": str(folder)})
+        emit(
+            {
+                "rows": [r.model_dump() for r in record.rows],
+                "leaderboard": [p.model_dump() for p in record.places],
+                "run_dir": str(folder),
+            }
+        )
 
 
 def report(

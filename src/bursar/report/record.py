@@ -117,7 +117,11 @@ class SolveRecord(Run):
 
 
 class CompareRow(Part):
-    """One strategy at one budget: mean accuracy over `seeds`, with its confidence interval."""
+    """One strategy at one budget: mean accuracy over `seeds`, with its confidence interval.
+
+    `ahead` is by how much it is more accurate than the reference on the same questions, with its
+    paired interval; `front` is how likely it is on the frontier.
+    """
 
     task: str
     model: str
@@ -128,6 +132,23 @@ class CompareRow(Part):
     low: Share | None = None
     high: Share | None = None
     seeds: int
+    ahead: float | None = None
+    ahead_low: float | None = None
+    ahead_high: float | None = None
+    front: Share | None = None
+
+
+class Place(Part):
+    """A place on the leaderboard: mean accuracy over the logarithm of the budget, with its
+    interval, and in which share of the resamples it was first."""
+
+    task: str
+    model: str
+    strategy: str
+    area: Share
+    low: Share
+    high: Share
+    first: Share
 
 
 class CompareRecord(Run):
@@ -139,6 +160,9 @@ class CompareRecord(Run):
     interval: str = "95 % confidence interval"
     """What `low` and `high` bound."""
     rows: tuple[CompareRow, ...]
+    reference: str = ""
+    """The strategy that `ahead` is measured from."""
+    places: tuple[Place, ...] = ()
 
     def panels(self) -> dict[tuple[str, str], list[CompareRow]]:
         """The rows of each (task, model), in order: what is drawn and tabled together."""

@@ -81,6 +81,28 @@ def compare_tables(record: CompareRecord) -> list[Table]:
             table.add_row(strategy, *(_cell(mine.get(b), best.get(b)) for b in budgets))
         table.caption = f"± half of the {record.interval}"
         tables.append(table)
+    return [*tables, *_leaderboards(record)]
+
+
+def _leaderboards(record: CompareRecord) -> list[Table]:
+    """Who is best over all budgets, where there are several."""
+    if len({row.budget for row in record.rows}) < 2:
+        return []
+    several = len({place.model for place in record.places}) > 1
+    tables = []
+    for task in dict.fromkeys(place.task for place in record.places):
+        table = _table(
+            f"{task}: mean accuracy over log budget",
+            ("strategy", *(("model",) if several else ()), "mean", "interval", "first"),
+        )
+        for place in record.places:
+            if place.task == task:
+                model = (place.model,) if several else ()
+                table.add_row(
+                    place.strategy, *model, share(place.area), _interval(place.low, place.high),
+                    share(place.first, 0),
+                )  # fmt: skip
+        tables.append(table)
     return tables
 
 

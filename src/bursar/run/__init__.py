@@ -9,8 +9,10 @@ from bursar.run.records import summary
 from bursar.run.serving import Serving
 from bursar.run.simulating import run_simulate
 from bursar.run.solving import run_solve
+from bursar.run.trials import PLACES
 
 __all__ = [
+    "PLACES",
     "QUESTIONS",
     "Job",
     "Serving",

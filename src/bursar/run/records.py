@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,13 +11,14 @@ from typing import Any
 from bursar.answer import Answer
 from bursar.budget import Line
 from bursar.reason.base import Pick, Round
-from bursar.reason.compare import Row, interval
+from bursar.reason.compare import Row, Standing, interval
 from bursar.reason.solve import Solution, grade
 from bursar.receipt import Receipt
 from bursar.report.record import (
     Baseline,
     CompareRecord,
     CompareRow,
+    Place,
     QuestionLine,
     ReceiptLine,
     ReceiptRecord,
@@ -147,7 +149,13 @@ def solve_record(
 
 
 def compare_record(
-    job: Job, table: Sequence[Row], resource: str, started: datetime, command: str
+    jobs: Sequence[Job],
+    table: Sequence[Row],
+    places: Sequence[Standing],
+    reference: str,
+    resource: str,
+    started: datetime,
+    command: str,
 ) -> CompareRecord:
     """The record of one `bursar compare`."""
     return CompareRecord(
@@ -159,7 +167,7 @@ def compare_record(
         rows=tuple(
             CompareRow(
                 task=row.task,
-                model=", ".join(job.models),
+                model=row.model,
                 strategy=row.strategy,
                 budget=row.budget,
                 spent=row.spent,
@@ -167,11 +175,33 @@ def compare_record(
                 low=row.low,
                 high=row.high,
                 seeds=row.seeds,
+                ahead=_number(-row.lead),
+                ahead_low=_number(-row.lead_high),
+                ahead_high=_number(-row.lead_low),
+                front=row.front,
             )
             for row in table
         ),
-        settings=job.settings(),
+        reference=reference,
+        places=tuple(
+            Place(
+                task=place.task,
+                model=place.model,
+                strategy=place.strategy,
+                area=place.area,
+                low=place.low,
+                high=place.high,
+                first=place.first,
+            )
+            for place in places
+        ),
+        settings=jobs[0].settings(),
     )
+
+
+def _number(value: float) -> float | None:
+    """`value`; None where there was nothing to measure it from."""
+    return None if math.isnan(value) else value
 
 
 def summary(record: SolveRecord, out: Any) -> dict[str, Any]:
