@@ -1,0 +1,63 @@
+"""Claim: every strategy's four tags agree with its recorded calls, and wrong tags do not."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from tiny_arena import questions, remembered
+
+from bursar.backends.base import Backend
+from bursar.budget import Budget
+from bursar.reason import STRATEGIES, strategy
+from bursar.reason.models import equipped
+from bursar.reason.purse import Purse
+from bursar.reason.taxonomy import TAGS, Observed, observe, tags
+from bursar.reason.workbench import Workbench
+from bursar.workload.tasks import TASKS
+
+MODEL, TOKENS = "tiny-0.3m", 12_000
+
+
+def bench(backends: Mapping[str, Backend]) -> Workbench:
+    purse = Purse(Budget({"tokens": TOKENS}), backends)
+    return equipped(purse, TASKS, check=False)
+
+
+@cache
+def seen(name: str) -> tuple[Observed, float]:
+    asked = questions("chain", ("1", "7", "8"), 12, 0)
+    found, solution = asyncio.run(observe(strategy(name), asked, {MODEL: remembered(MODEL)}, bench))
+    return found, solution.spent.tokens
+
+
+def test_every_strategy_has_tags() -> None:
+    assert list(TAGS) == list(STRATEGIES)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_tags_agree_with_the_calls(name) -> None:
+    found, booked = seen(name)
+    assert found.against(TAGS[name], booked) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        tags("sequential", "aggregation"),
+        tags("parallel", "aggregation verification"),
+        tags("parallel", "aggregation search"),
+        tags("parallel", "aggregation", "sources with steps"),
+        tags("parallel", "aggregation", stops=True),
+    ],
+)
+def test_a_wrong_tag_is_found(wrong) -> None:
+    found, booked = seen("self_consistency")
+    assert len(found.against(wrong, booked)) == 1
+
+
+def test_tokens_beside_the_books_are_found() -> None:
+    found, booked = seen("self_consistency")
+    hidden = replace(found, tokens=found.tokens + 1)
+    assert "tokens" in hidden.against(TAGS["self_consistency"], booked)[0]
