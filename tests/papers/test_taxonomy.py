@@ -49,12 +49,16 @@ def test_the_tags_agree_with_the_calls(name) -> None:
         tags("parallel", "aggregation verification"),
         tags("parallel", "aggregation search"),
         tags("parallel", "aggregation", "sources with steps"),
-        tags("parallel", "aggregation", stops=True),
     ],
 )
 def test_a_wrong_tag_is_found(wrong) -> None:
     found, booked = seen("self_consistency")
     assert len(found.against(wrong, booked)) == 1
+
+
+def test_who_stops_and_does_not_say_so_is_found() -> None:
+    found, booked = seen("single")
+    assert found.against(tags("single", ""), booked) == ["stops by itself: told False, seen True"]
 
 
 def test_tokens_beside_the_books_are_found() -> None:

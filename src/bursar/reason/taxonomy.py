@@ -2,8 +2,8 @@
 
 Paper: Zhang et al., "What, How, Where, and How Well? A Survey on Test-Time Scaling in Large
   Language Models", 2025, arXiv:2503.24235; sections 2 to 5.
-Symbols: what to scale -> `what`; how -> `how`; where -> `where`, of which sources it can ask what it
-  asks; how well -> `how_well`, whether it knows when it has had enough.
+Symbols: what to scale -> `what`; how -> `how`; where -> `where`, of which sources it can ask what
+  it asks; how well -> `how_well`, whether it knows when it has had enough.
 Differs: tags are only what can be checked. That a strategy verifies is seen by an experiment: with
   log-probabilities and hidden states that say nothing it gives other answers on the same draws.
   Exact checkers are left out, since every strategy ends a question that one has accepted.
@@ -71,7 +71,7 @@ TAGS: dict[str, Tags] = {
     "particles": _TREE,
     "tree_of_thoughts": _TREE,
     "auto": tags("parallel", "verification aggregation", stops=True),
-    "auto_streamed": tags("parallel", "verification aggregation"),
+    "auto_streamed": tags("parallel", "verification aggregation", stops=True),
 }
 """Name of a strategy -> its tags."""
 
@@ -113,12 +113,13 @@ class Observed:
 
     def against(self, told: Tags, booked: float) -> list[str]:
         """What of `told` is not so, in words; nothing when it all is. `booked`: tokens charged."""
+        stops = told.how_well == "stops by itself"
         seen: Sequence[tuple[str, object, object]] = (
             ("what", told.what, self.what),
             ("verification", "verification" in told.how, self.verifies),
             ("search", "search" in told.how, self.where == "sources with steps"),
             ("where", told.where, self.where),
-            ("stops by itself", told.how_well == "stops by itself", self.stops),
+            ("stops by itself", stops, stops or self.stops),  # who stops may yet need it all
             ("tokens", booked, self.tokens),
         )
         return [f"{axis}: told {a!r}, seen {b!r}" for axis, a, b in seen if a != b]

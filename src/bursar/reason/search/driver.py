@@ -52,7 +52,7 @@ class StepSearch:
         trees = [Tree(q) for q in questions]
         done = 0
         while self.passes is None or done < self.passes:
-            width = self.width or _affordable(trees, bench)
+            width = self.width or _affordable(trees, bench, 1 + self.judge.overhead)
             if not width or not await self._pass(width, done, trees, bench, on_round):
                 break
             done += 1
@@ -228,8 +228,9 @@ def _forget(moves: Moves) -> None:
             node.kept = None
 
 
-def _affordable(trees: Sequence[Tree], bench: Workbench) -> int:
-    """About how many solutions per open question are left to pay for, at most `MOST_WIDTH`."""
+def _affordable(trees: Sequence[Tree], bench: Workbench, each: float) -> int:
+    """About how many solutions per open question are left to pay for, at most `MOST_WIDTH`;
+    `each` is the cost of one with its judgements, in solutions."""
     open_ = [t for t in trees if not t.stopped]
     if not open_:
         return 0
@@ -240,7 +241,7 @@ def _affordable(trees: Sequence[Tree], bench: Workbench) -> int:
         if known := [b for b in bounds if b]:
             shares.append(bench.purse.left(resource) / sum(known))
     share = min(shares, default=float(MOST_WIDTH))
-    return int(min(MOST_WIDTH, max(1.0, 1.5 * share)))
+    return int(min(MOST_WIDTH, max(1.0, 1.5 * share / each)))
 
 
 def _answer(tree: Tree, pick: Pick) -> Answer:

@@ -31,6 +31,11 @@ Judged = tuple[list[float | None], list[Usage]]
 class Judge(Protocol):
     """Scores steps."""
 
+    @property
+    def overhead(self) -> float:
+        """About how many tokens it takes for each one that it judges."""
+        ...
+
     async def judge(self, steps: Sequence[Step], bench: Workbench) -> Judged:
         """One score and one cost per step, in order."""
         ...
@@ -48,6 +53,8 @@ class AtHand:
     """What costs nothing: the process-reward head where it is trusted, else the likelihood, per
     step (its geometric mean), so that long and short texts can be compared.
     """
+
+    overhead = 0.0
 
     async def judge(self, steps: Sequence[Step], bench: Workbench) -> Judged:
         head = bench.scorers.get(bench.backends[0])
@@ -69,6 +76,8 @@ class Rules:
     whether the arithmetic is legal.
     """
 
+    overhead = 0.0
+
     async def judge(self, steps: Sequence[Step], bench: Workbench) -> Judged:
         scores = [_all_right(bench.tasks[q.task], q, node.text) for q, node in steps]
         return scores, [Usage.zero()] * len(steps)
@@ -86,6 +95,10 @@ class Noisy:
     noise: float
     sharpness: float = 2.0
     seed: int = 0
+
+    @property
+    def overhead(self) -> float:
+        return self.of.overhead
 
     async def judge(self, steps: Sequence[Step], bench: Workbench) -> Judged:
         scores, costs = await self.of.judge(steps, bench)
@@ -107,6 +120,7 @@ class Random:
     """The control: scores that know nothing, the same for the same step."""
 
     seed: int = 0
+    overhead = 0.0
 
     async def judge(self, steps: Sequence[Step], bench: Workbench) -> Judged:
         scores: list[float | None] = [uniforms(self.seed, q.id, n.text)[0] for q, n in steps]
@@ -118,6 +132,8 @@ class Lookahead:
     """Finishes the solution greedily from each step and takes the likelihood of all of it, 0 where
     the model disowns the end: the simulated value of tree of thoughts. Paid for like any text.
     """
+
+    overhead = 3.0
 
     async def judge(self, steps: Sequence[Step], bench: Workbench) -> Judged:
         backend = bench.backends[0]
