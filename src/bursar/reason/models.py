@@ -21,9 +21,10 @@ class Features:
 
 def features(name: str) -> Features:
     """What the model called `name` offers strategies."""
-    if name.startswith("tiny-"):
+    if name.startswith(("tiny-", "speculative:")):
         from bursar.backends.tiny.tokenizer import REVISE_MARKER, revised
 
+        # by its name, so that there is none for two models: they hand back no hidden states
         return Features(stop=(REVISE_MARKER,), revise=revised, scorer=StepScorer.load(name))
     if name.startswith(("replay", "simulated")):
         return Features(greedy=False)
