@@ -45,8 +45,8 @@ class Spoken:
     stop: str | None = None
     proposed: int = 0
     accepted: int = 0
-    accepted_places: list[tuple[int, int, int]] = field(default_factory=list)
-    """(depth, place among its siblings' draws or -1 when none was kept, draws) of every verdict."""
+    verdicts: list[tuple[int, int]] = field(default_factory=list)
+    """(level, place of the draw that was kept, -1 for none) wherever the target judged draws."""
     peak_bytes: int = 0
     """Most bytes of caches and candidates (tree distributions, target logits) held at a time."""
 
@@ -118,7 +118,8 @@ class SpeculativeDecoder:
     def _begin(self, text: Spoken) -> Spoken:
         longest = len(text.prompt) + text.most
         nodes = self.shape.most_nodes
-        text.draft_cache = SequenceCache(self.draft.config, longest + nodes)
+        if nodes:
+            text.draft_cache = SequenceCache(self.draft.config, longest + nodes)
         text.target_cache = SequenceCache(self.target.config, longest + nodes)
         return text
 
@@ -136,7 +137,8 @@ class SpeculativeDecoder:
         while growing := [
             (text, tree)
             for text, tree in zip(texts, trees, strict=True)
-            if tree.frontier and tree.depth < text.most - len(text.tokens) - 1
+            if tree.frontier
+            and tree.depth < min(self.shape.most_depth, text.most - len(text.tokens) - 1)
         ]:
             readings = [self._asked(text, tree) for text, tree in growing]
             for (text, tree), logits in zip(growing, read(self.draft, readings), strict=True):
@@ -200,7 +202,7 @@ class SpeculativeDecoder:
             return Verdict(draw(q, text.rng), None)
         verdict = self.rule(tree.expected(node), q, [tree.tokens[n] for n in draws], text.rng)
         place = -1 if verdict.place is None else verdict.place
-        text.accepted_places.append((tree.depths[node], place, len(draws)))
+        text.verdicts.append((tree.depths[node], place))
         return verdict
 
     def _ends(self, text: Spoken) -> bool:
@@ -218,7 +220,8 @@ class SpeculativeDecoder:
 def log_softmax(logits: Floats, temperature: float) -> Doubles:
     """Log-probabilities (vocab,) at a temperature above 0, in double precision."""
     scaled = logits.astype(np.float64) / temperature
-    return np.asarray(scaled - np.logaddexp.reduce(scaled))
+    scaled -= scaled.max()
+    return np.asarray(scaled - np.log(np.exp(scaled).sum()))
 
 
 def target_probabilities(logits: Floats, temperature: float) -> Doubles:
@@ -241,8 +244,8 @@ def _run_by_draft(tree: DraftTree) -> list[int]:
 
 
 def _held_bytes(text: Spoken, tree: DraftTree, logits: Floats) -> int:
-    caches = _known(text.draft_cache).nbytes + _known(text.target_cache).nbytes
-    return caches + logits.nbytes + sum(p.nbytes for p in tree.log_p if p is not None)
+    caches = [cache.nbytes for cache in (text.draft_cache, text.target_cache) if cache]
+    return sum(caches) + logits.nbytes + sum(p.nbytes for p in tree.log_p if p is not None)
 
 
 def _known(cache: SequenceCache | None) -> SequenceCache:

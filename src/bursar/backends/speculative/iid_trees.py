@@ -56,4 +56,4 @@ class IndependentTree:
                     known[token] = tree.add(node, token)
                 tree.draws[node].append(known[token])
             below += known.values()
-        tree.frontier = below if tree.depth < self.most_depth else []
+        tree.frontier = below

@@ -26,9 +26,9 @@ from bursar.errors import BadInput
 
 @dataclass(frozen=True, slots=True)
 class RsdC:
-    """Gumbel-top-k: below the i-th node that a level draws from, `counts[level][i]` tokens.
+    """Gumbel-top-k: below the i-th node of a level, `counts[level][i]` tokens; 0 makes it a leaf.
 
-    A node with a count of 0, or left out, is a leaf.
+    No counts at all: nothing is drafted.
     """
 
     counts: tuple[tuple[int, ...], ...]
@@ -55,18 +55,16 @@ class RsdC:
     def grow(self, tree: DraftTree, rng: np.random.Generator | None) -> None:
         """See `Shape`."""
         below = []
-        for node, count in zip(tree.frontier, self._counts(tree.depth), strict=True):
+        drawn = [count for count in self.counts[tree.depth] if count]
+        for node, count in zip(tree.frontier, drawn, strict=True):
             log_p = tree.expected(node)
             keys = log_p + gumbel(rng, log_p.shape)
             for token in _largest(keys, count):
                 tree.draws[node].append(tree.add(node, int(token)))
             below += tree.draws[node]
-        # leaves of the plan need no distribution below them
-        counts = self.counts[tree.depth] if tree.depth < self.most_depth else ()
-        tree.frontier = [n for n, count in zip(below, counts, strict=False) if count]
-
-    def _counts(self, level: int) -> list[int]:
-        return [count for count in self.counts[level] if count]
+        if tree.depth < self.most_depth:  # the draft is not asked about leaves
+            counts = self.counts[tree.depth]
+            tree.frontier = [n for n, count in zip(below, counts, strict=True) if count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ class RsdS:
             score = float(paths[at, token]), float(perturbed[at, token])
             below.append(tree.add(parents[at], int(token), score))
             tree.draws[parents[at]].append(below[-1])
-        tree.frontier = below if tree.depth < self.depth else []
+        tree.frontier = below
 
 
 def _largest(keys: Doubles, count: int) -> list[int]:

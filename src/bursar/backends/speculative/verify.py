@@ -46,7 +46,8 @@ def without_replacement(
     """
     log_p = log_p.copy()
     for place, token in enumerate(drawn):
-        p = np.exp(log_p - np.logaddexp.reduce(log_p))
+        p = np.exp(log_p - log_p.max())  # in logs until here: what is left may be tiny
+        p /= p.sum()
         if rng.random() * p[token] < q[token]:
             return Verdict(token, place)
         q = _rest(q, p)
