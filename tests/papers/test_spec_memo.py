@@ -15,14 +15,14 @@ NOISES = (0.0, 0.4)
 @cache
 def memo(noise: float) -> SpecMemo:
     """Acceptance is measured on other questions than it is used on."""
-    texts = speak(requests(8, seed=100), FULL, noise=noise)
+    texts = speak(requests(5, seed=100), FULL, noise=noise)
     footprint = Footprint.of(draft().config, target().config)
     return SpecMemo(footprint, FULL, kept_by_place(texts, 4, 3))
 
 
 @cache
 def said(shape: RsdC, noise: float) -> list[Spoken]:
-    return speak([r for seed in range(3) for r in requests(4, seed)], shape, noise=noise)
+    return speak([r for seed in range(3) for r in requests(2, seed)], shape, noise=noise)
 
 
 def longest(noise: float) -> int:
@@ -32,7 +32,7 @@ def longest(noise: float) -> int:
 @pytest.mark.parametrize("noise", NOISES)
 def test_measured_buffers_stay_within_the_bound_and_near_it(noise: float) -> None:
     trees = memo(noise)
-    for nodes in (0, 5, 16, FULL.most_nodes):
+    for nodes in (0, 16, FULL.most_nodes):
         shape = trees.trimmed(nodes)
         peaks = [text.peak_bytes for text in said(shape, noise)]
         bounds = [trees.footprint.bytes(len(t.prompt) + t.most, nodes) for t in said(shape, noise)]
@@ -46,8 +46,6 @@ def test_half_of_the_candidates_memory_keeps_nine_tenths_of_the_tokens_per_call(
     noise: float,
 ) -> None:
     trees, length = memo(noise), longest(noise)
-    none = trees.footprint.bytes(length, 0)
-    half = none + 0.5 * (trees.footprint.bytes(length, FULL.most_nodes) - none)
     candidates = FULL.most_nodes * trees.footprint.candidate_bytes
     half = trees.footprint.bytes(length, FULL.most_nodes) - 0.5 * candidates
     shape = trees.fit(half, length)
@@ -60,13 +58,10 @@ def test_half_of_the_candidates_memory_keeps_nine_tenths_of_the_tokens_per_call(
     assert tokens_per_call(said(least, noise)) >= 0.85 * full
 
 
-@pytest.mark.parametrize("noise", NOISES)
-def test_the_first_candidates_by_level_are_worth_less_than_the_most_valuable(noise: float) -> None:
-    trees = memo(noise)
-    trimmed, by_level = trees.trimmed(6), RsdC(((3,), (2, 1, 0)))
-    assert by_level.most_nodes == trimmed.most_nodes
-    gain = 0.5 if noise == 0 else 0.0
-    assert tokens_per_call(said(trimmed, noise)) > tokens_per_call(said(by_level, noise)) + gain
+def test_the_most_valuable_candidates_are_worth_more_than_the_first_by_level() -> None:
+    trimmed, by_level = memo(0.0).trimmed(6), RsdC(((3,), (2, 1, 0)))
+    assert trimmed.most_nodes == by_level.most_nodes
+    assert tokens_per_call(said(trimmed, 0.0)) > tokens_per_call(said(by_level, 0.0)) + 0.5
 
 
 @pytest.mark.parametrize("noise", NOISES)

@@ -1,4 +1,4 @@
-"""Speculative decoding (arXiv:2211.17192): the target's texts in fewer calls, and what that buys."""
+"""Speculative decoding (arXiv:2211.17192): the target's texts in fewer calls, and what it buys."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ from bursar.backends.speculative import IndependentTree, Spoken
 from bursar.backends.speculative.cache import Reading, SequenceCache, Work, read
 from bursar.backends.tiny.model import Llama
 from bursar.cost import Deployment
-from bursar.cost.speculative import Speculation, best_length, improvement, tokens_per_call as law
+from bursar.cost.speculative import Speculation, best_length, improvement
+from bursar.cost.speculative import tokens_per_call as law
 from bursar.errors import BadInput
 from bursar.price import Price
 from bursar.usage import Usage
@@ -32,8 +33,8 @@ def kept_share(texts: list[Spoken]) -> float:
 
 def test_texts_pass_a_chi_square_test_against_the_targets_exact_probabilities() -> None:
     (question,) = TASKS["sudoku4"].generate(1, seed=0)
-    asked = [Request(question.prompt, 3, question.id, sample=i) for i in range(400)]
-    assert p_value(speak(asked, chain(2), noise=0.4)) > 1e-3
+    asked = [Request(question.prompt, 4, question.id, sample=i) for i in range(400)]
+    assert p_value(speak(asked, chain(3), noise=0.4)) > 1e-3
 
 
 @pytest.mark.parametrize("noise", [0.0, NOISE])
@@ -109,5 +110,5 @@ def test_with_one_sequence_the_prediction_is_near_the_papers_formula() -> None:
 def test_a_draft_that_is_never_right_does_not_pay_and_one_that_always_is_gives_all() -> None:
     assert pair("h100-sxm", 0.0).pays(1000, 1) == 0
     assert float(law(1.0, 4)) == 5.0
-    with pytest.raises(BadInput, match="acceptance is 1.2"):
+    with pytest.raises(BadInput, match="acceptance is"):
         law(1.2, 4)

@@ -76,7 +76,7 @@ def p_value(texts: Sequence[Spoken], temperature: float = 1.0) -> float:
     seen = np.array([said.count(tokens) for tokens in exact] + [0.0])
     expected = len(texts) * np.array([*exact.values(), 1 - sum(exact.values())])
     seen[-1] = len(texts) - seen.sum()
-    assert len(exact) > 10
+    assert len(exact) > 8
     return float(chisquare(seen, expected).pvalue)
 
 
