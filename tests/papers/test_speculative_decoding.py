@@ -7,6 +7,7 @@ from tiny_pair import draft, p_value, requests, speak, target, tokens_per_call
 from bursar import catalog
 from bursar.backends import Request
 from bursar.backends.speculative import IndependentTree, Spoken
+from bursar.backends.speculative.backend import DEFAULT_SHAPE, read_shape
 from bursar.backends.speculative.cache import Reading, SequenceCache, Work, read
 from bursar.backends.tiny.model import Llama
 from bursar.cost import Deployment
@@ -78,6 +79,16 @@ def test_the_length_picked_at_a_price_on_bytes_is_the_best_of_those_measured() -
     assert best_length(acceptance, round_usage, Price({"flops": 1.0})) == 0
 
 
+def test_the_backends_default_is_what_the_law_picks_for_the_built_in_pair() -> None:
+    acceptance = kept_share(speak(requests(6, seed=2, max_tokens=40), chain(4)))
+    bytes_per_token = [
+        (length * pass_usage(draft(), 1) + pass_usage(target(), length + 1)).bytes_moved
+        / float(law(acceptance, length))
+        for length in range(17)
+    ]
+    assert bytes_per_token[read_shape(DEFAULT_SHAPE).most_depth] <= 1.03 * min(bytes_per_token)
+
+
 def pair(device: str, acceptance: float) -> Speculation:
     place = [Deployment(catalog.model(f"llama-3.1-{size}"), catalog.device(device), tp=4)
              for size in ("70b", "8b")]  # fmt: skip
@@ -91,7 +102,7 @@ def test_what_speculation_gains_ends_as_batches_grow(device: str) -> None:
     assert gains == sorted(gains, reverse=True)
     assert gains[0] > 1.5
     assert gains[-1] < 1.0
-    lengths = [pair(device, 0.7).pays(1000, b) for b in batches]
+    lengths = [pair(device, 0.7).fastest_length(1000, b) for b in batches]
     assert lengths == sorted(lengths, reverse=True)
     assert lengths[0] >= 2
     assert lengths[-1] == 0
@@ -108,7 +119,7 @@ def test_with_one_sequence_the_prediction_is_near_the_papers_formula() -> None:
 
 
 def test_a_draft_that_is_never_right_does_not_pay_and_one_that_always_is_gives_all() -> None:
-    assert pair("h100-sxm", 0.0).pays(1000, 1) == 0
+    assert pair("h100-sxm", 0.0).fastest_length(1000, 1) == 0
     assert float(law(1.0, 4)) == 5.0
     with pytest.raises(BadInput, match="acceptance is"):
         law(1.2, 4)

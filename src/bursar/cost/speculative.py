@@ -94,7 +94,7 @@ class Speculation:
         alone = self.seconds_per_token(0, context, batch)
         return np.asarray(alone / self.seconds_per_token(length, context, batch))
 
-    def pays(self, context: float, batch: float, longest: int = LONGEST) -> int:
+    def fastest_length(self, context: float, batch: float, longest: int = LONGEST) -> int:
         """The fastest length of a draft, 0 where no speculation is faster."""
         lengths = np.arange(longest + 1)
         return int(np.argmin(self.seconds_per_token(lengths, context, batch)))

@@ -37,8 +37,9 @@ SHAPES: dict[str, Callable[[tuple[int, ...]], Shape]] = {
 """Name of a draft -> what makes it of the numbers after the colon."""
 
 WRITTEN = "chain:4, iid:2,1,1 or rsd-c:2,1,1 (draws per level), rsd-s:2x4 (width x depth)"
-DEFAULT_SHAPE = "chain:4"
-"""Cheapest in bytes for tiny-0.3m and tiny-1m at batch 1: see benchmarks/speculative.py."""
+DEFAULT_SHAPE = "chain:8"
+"""What `cost.speculative.best_length` picks for tiny-0.3m and tiny-1m at a price on bytes, and the
+best of those measured (benchmarks/speculative.py)."""
 
 
 def read_shape(text: str) -> Shape:

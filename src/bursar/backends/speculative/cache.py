@@ -20,7 +20,6 @@ class Work:
     """What one model did for one sequence."""
 
     passes: int = 0
-    tokens: int = 0
     flops: float = 0.0
     bytes_moved: float = 0.0
 
@@ -112,7 +111,6 @@ def _count(model: Llama, reading: Reading, share: float) -> None:
     c, work, n = model.config, reading.work, len(reading.tokens)
     pairs = n * reading.cache.length + int(reading.visible.sum())
     work.passes += 1
-    work.tokens += n
     work.flops += 2.0 * (model.matmul_params * n + model.head_params * reading.heads)
     work.flops += 4.0 * c.layers * c.heads * c.head_dim * pairs
     work.bytes_moved += 4.0 * (model.matmul_params + model.head_params) * share
