@@ -157,3 +157,9 @@ def test_shapes_are_read_from_text(text, nodes, depth):
 def test_what_is_no_shape_is_refused_with_the_ways_to_write_one(text):
     with pytest.raises(BadInput, match="rsd-s:2x4"):
         read_shape(text)
+
+
+@pytest.mark.parametrize("text", ["chain:129", "rsd-c:200", "rsd-c:9999,9999", "iid:64,1,1"])
+def test_more_candidates_than_there_is_use_for_are_refused(text):
+    with pytest.raises(BadInput, match="128 candidates"):
+        read_shape(text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ SHAPES: dict[str, Callable[[tuple[int, ...]], Shape]] = {
 """Name of a draft -> what makes it of the numbers after the colon."""
 
 WRITTEN = "chain:4, iid:2,1,1 or rsd-c:2,1,1 (draws per level), rsd-s:2x4 (width x depth)"
+MOST_NODES = 128
+"""Most candidates in a tree, so that there are tokens enough for siblings to differ."""
 DEFAULT_SHAPE = "chain:8"
 """What `cost.speculative.best_length` picks for tiny-0.3m and tiny-1m at a price on bytes, and the
 best of those measured (benchmarks/speculative.py)."""
@@ -49,9 +52,12 @@ def read_shape(text: str) -> Shape:
         sizes = tuple(int(n) for n in numbers.replace("x", ",").split(","))
         if min(sizes) < 1 or len(sizes) != {"chain": 1, "rsd-s": 2}.get(name, len(sizes)):
             raise ValueError(numbers)
-        return SHAPES[name](sizes)
+        make = SHAPES[name]
     except (KeyError, ValueError) as error:
         raise BadInput(f"{text!r} is no draft; write {WRITTEN}") from error
+    if prod(sizes) > MOST_NODES or (shape := make(sizes)).most_nodes > MOST_NODES:
+        raise BadInput(f"{text!r} is more than {MOST_NODES} candidates; draw fewer")
+    return shape
 
 
 def open_speculative(rest: str, **options: Any) -> SpeculativeBackend:
