@@ -2,7 +2,7 @@
 
 Independent trees draw some candidates twice, which costs them nothing here; so they are also held
 against RSD with fewer candidates than they had. What is gained is width: with the built-in pair,
-whose draft is kept 96 times of 100, depth is worth more, and a plain chain is ahead of every tree.
+whose draft is kept 98 times of 100, depth is worth more, and a plain chain is ahead of every tree.
 """
 
 from functools import cache
