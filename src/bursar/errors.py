@@ -4,6 +4,7 @@
     ├── BadInput           2  a value we were given can't be used: which, the rule, a remedy
     ├── BudgetExceeded     1  a spend would pass a limit: scope, resource, limit, asked
     ├── Unbounded          1  a spend can't be bounded before it is spent, so it isn't started
+    ├── SpentElsewhere     1  a strategy used a model without the purse: who, what, how much
     ├── Infeasible         1  the request can't be met: what binds, and by how much
     ├── LedgerCorrupt      1  the hash chain or the derived totals don't hold
     └── BackendError       3  an upstream failed: which, what it answered, what to try
@@ -56,6 +57,21 @@ class Unbounded(BursarError):
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.scope, self.resource, self.remedy)
+
+
+class SpentElsewhere(BursarError):
+    """`spender` used models for more than the purse booked: its results are not at equal budget."""
+
+    def __init__(self, spender: str, resource: str, booked: float, counted: float) -> None:
+        self.spender, self.resource = spender, resource
+        self.booked, self.counted = booked, counted
+        super().__init__(
+            f"{spender}: its models counted {counted:g} {resource}, its purse booked {booked:g}; "
+            "whatever is spent on a model must go through bench.purse.complete"
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.spender, self.resource, self.booked, self.counted)
 
 
 class Infeasible(BursarError):

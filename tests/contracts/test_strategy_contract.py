@@ -6,12 +6,13 @@ import pytest
 
 from arena import Arena
 from bursar.budget import Budget
-from bursar.reason import STRATEGIES, strategy
+from bursar.reason import STEP_SEARCHES, STRATEGIES, strategy
 from bursar.reason.solve import solve
 from bursar.usage import Usage
 
-SIMULATED = [name for name in STRATEGIES if name != "revision"]
-"""Revising needs a model that can go on after its answer; tests/papers/test_revision.py has one."""
+SIMULATED = [name for name in STRATEGIES if name not in ("revision", *STEP_SEARCHES)]
+"""Revising and steps need a model that can go on from what it said: tests/papers/test_revision.py
+and tests/reason/search/test_driver.py have one."""
 
 
 @pytest.mark.parametrize("name", SIMULATED)

@@ -5,7 +5,7 @@ generating them costs once.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from bursar.backends import open_backend
@@ -13,13 +13,14 @@ from bursar.backends.base import Backend
 from bursar.backends.tiny import tiny_sizes
 from bursar.budget import Budget
 from bursar.reason.base import Strategy
+from bursar.reason.counted import Counted, check_books
 from bursar.reason.memo import Memo
-from bursar.reason.models import features
+from bursar.reason.models import equipped
 from bursar.reason.purse import Purse
 from bursar.reason.solve import Solution, solve
 from bursar.reason.workbench import Workbench
 from bursar.workload.tasks import TASKS
-from bursar.workload.tasks.base import Question
+from bursar.workload.tasks.base import Question, Task
 
 SEEDS = range(3)
 
@@ -44,21 +45,30 @@ def run(
     seed: int = 0,
     check: bool = True,
     model: str = "tiny-1m",
+    tasks: Mapping[str, Task] = TASKS,
 ) -> Solution:
     """One strategy on `count` questions within `tokens`; None: no limit."""
-    limits = None if tokens is None else {"tokens": tokens}
-    known = features(model)
-    bench = Workbench(
-        Purse(Budget(limits), {model: remembered(model)}),
-        TASKS,
-        seed=seed,
-        check=check,
-        scorers={model: known.scorer} if known.scorer else {},
-        greedy=frozenset({model}),
-        stop={model: known.stop},
-        revise={model: known.revise} if known.revise else {},
+    known = bench(model, tokens=tokens, seed=seed, check=check, tasks=tasks)
+    solution = asyncio.run(solve(strategy, questions(task, levels, count, seed), known))
+    counted = [b for b in known.purse.backends.values() if isinstance(b, Counted)]
+    check_books(known.purse, counted, strategy.name)
+    return solution
+
+
+def bench(
+    model: str,
+    *,
+    tokens: float | None = None,
+    seed: int = 0,
+    check: bool = True,
+    tasks: Mapping[str, Task] = TASKS,
+) -> Workbench:
+    """A workbench with the remembered draws of `model`, which counts what is asked of it."""
+    purse = Purse(
+        Budget(None if tokens is None else {"tokens": tokens}),
+        {model: Counted(remembered(model))},
     )
-    return asyncio.run(solve(strategy, questions(task, levels, count, seed), bench))
+    return equipped(purse, tasks, seed=seed, check=check)
 
 
 def accuracy(runs: Sequence[Solution]) -> float:
@@ -69,4 +79,4 @@ def tokens(runs: Sequence[Solution]) -> float:
     return sum(r.spent.tokens or 0.0 for r in runs) / len(runs)
 
 
-__all__ = ["SEEDS", "accuracy", "questions", "remembered", "run", "tiny_sizes", "tokens"]
+__all__ = ["SEEDS", "accuracy", "bench", "questions", "remembered", "run", "tiny_sizes", "tokens"]

@@ -14,6 +14,21 @@ from numpy.typing import NDArray
 from bursar.usage import Usage
 
 
+@runtime_checkable
+class Kept(Protocol):
+    """The state of a text that a backend has run. It is held as long as someone refers to it."""
+
+    @property
+    def own(self) -> int:
+        """Tokens held for this text beyond those of the text that it went on from."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Tokens of the whole text."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """Ask for one continuation of `prompt` + `prefix`.
@@ -34,6 +49,12 @@ class Request:
     want_hidden: bool = False
     seconds: float | None = None
     """Wall time after which to stop where one is and hand back what there is; None: no limit."""
+    keep: bool = False
+    """Hold the state of the text, to go on from, where the backend can. With it `max_tokens` may be
+    0: only run the prompt."""
+    after: Kept | None = None
+    """Go on from this text of the same backend, which is `prompt` + `prefix`, instead of running
+    them: they cost no input tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +75,8 @@ class Completion:
     hidden: NDArray[np.float32] | None = None
     estimated: bool = False
     meta: dict[str, str] = field(default_factory=dict)
+    kept: Kept | None = None
+    """The state to go on from, when it was to be kept and the text has not ended."""
 
     @property
     def logprob(self) -> float | None:

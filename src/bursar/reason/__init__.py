@@ -1,6 +1,7 @@
 """Strategies: what spends a purse on questions. `STRATEGIES` names them all."""
 
 from collections.abc import Callable
+from functools import partial
 
 from bursar.errors import BadInput
 from bursar.reason.adaptive_consistency import AdaptiveConsistency
@@ -11,6 +12,7 @@ from bursar.reason.best_of_n import BestOfN
 from bursar.reason.profile import Profile
 from bursar.reason.revision import Revision
 from bursar.reason.rounds import RoundRobin
+from bursar.reason.search import SEARCHES, Beam, Lookahead, StepSearch, step_search
 from bursar.reason.self_consistency import SelfConsistency
 from bursar.reason.single import Single
 from bursar.reason.weighted_vote import WeightedVote
@@ -22,10 +24,15 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "weighted_vote": lambda: RoundRobin("weighted_vote", WeightedVote()),
     "adaptive_consistency": lambda: RoundRobin("adaptive_consistency", AdaptiveConsistency()),
     "revision": lambda: RoundRobin("revision", Revision()),
+    **{name: partial(step_search, name) for name in SEARCHES},
+    "tree_of_thoughts": lambda: StepSearch("tree_of_thoughts", Beam, Lookahead()),
     "auto": Auto,
     "auto_streamed": AutoStreamed,
 }
 """Name -> what makes the strategy."""
+
+STEP_SEARCHES = (*SEARCHES, "tree_of_thoughts")
+"""Those that buy single steps."""
 
 
 def strategy(name: str, *, worth: float | None = None, profile: Profile | None = None) -> Strategy:

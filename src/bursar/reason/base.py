@@ -51,12 +51,25 @@ class Attempt:
     truncated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verifier said of attempt number `attempt`, and what asking it used.
+
+    `score` in [0, 1] is its belief that the attempt is right; None when it could not tell.
+    """
+
+    attempt: int
+    score: float | None
+    usage: Usage
+
+
 @dataclass(slots=True)
 class Work:
     """One question and what was bought for it so far."""
 
     question: Question
     attempts: list[Attempt] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
     stopped: str = ""
     closed: set[Arm] = field(default_factory=set)
     """Arms that can give no more: the recording ran out, or the source refused this question."""
@@ -67,7 +80,8 @@ class Work:
         return next((a.answer for a in self.attempts if a.verified), None)
 
     def usage(self) -> Usage:
-        return Usage.total(a.usage for a in self.attempts)
+        judged = Usage.total(v.usage for v in self.verdicts)
+        return Usage.total(a.usage for a in self.attempts) + judged
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 A draw is fixed by (seed, question, sample number), so two strategies that ask for the same sample
 get the same text at the same measured cost, generated once. What each pays is what it asked for.
+Texts that are kept to go on from are not remembered: that would hold them all.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class Memo:
         return self._backend.upper_bound(request)
 
     async def complete(self, requests: Sequence[Request]) -> list[Completion]:
+        if any(r.keep or r.after for r in requests):
+            return await self._backend.complete(requests)
         fresh = [r for r in dict.fromkeys(requests) if r not in self._known]
         if fresh:
             for request, done in zip(fresh, await self._backend.complete(fresh), strict=True):

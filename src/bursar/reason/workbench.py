@@ -38,6 +38,12 @@ class Workbench:
     """Texts with which a backend ends an attempt; they stay part of it."""
     revise: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     """How to make a backend go on after its answer: what it said -> the prefix of a new attempt."""
+    keeps: frozenset[str] = frozenset()
+    """Backends that hold texts to go on from."""
+    steps: Mapping[str, str] = field(default_factory=dict)
+    """With what a step of a backend's texts ends; who is missing can't be asked for steps."""
+    judge: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+    """How to make a backend judge what was said: that text -> the prefix of its verdict."""
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -52,6 +58,15 @@ class Workbench:
         greedy = tuple(Arm(b, 0.0) for b in self.backends if b in self.greedy)
         sampled = tuple(Arm(b, self.temperature) for b in self.backends)
         return tuple(dict.fromkeys(greedy + sampled))
+
+    def step_of(self, backend: str) -> str:
+        """With what a step of its texts ends; raises `BadInput` where steps can't be bought."""
+        if backend not in self.steps:
+            raise BadInput(
+                f"{backend} can't be asked for single steps; choose a strategy that takes whole "
+                "answers, such as self_consistency"
+            )
+        return self.steps[backend]
 
     def upper_bound(self, work: Work, arm: Arm) -> Usage:
         """The most that one more attempt by `arm` can use."""

@@ -10,6 +10,7 @@ from bursar.backends.base import Backend
 from bursar.budget import Budget
 from bursar.errors import BadInput
 from bursar.reason.compare import Row, Trial, rows
+from bursar.reason.counted import Counted, check_books
 from bursar.reason.memo import Memo
 from bursar.reason.purse import Purse
 from bursar.reason.solve import solve
@@ -89,10 +90,12 @@ async def _trial(
     models: Mapping[str, Backend],
 ) -> Trial:
     ((resource, amount),) = limit.items()
-    bench = job.bench(Purse(Budget(limit), models), tasks, seed)
+    counted = {model: Counted(backend) for model, backend in models.items()}
+    bench = job.bench(Purse(Budget(limit), counted), tasks, seed)
     solution = await solve(job.strategy(name), questions, bench)
     if bench.purse.failure:
         raise bench.purse.failure
+    check_books(bench.purse, counted.values(), name)
     return Trial(
         name,
         amount,

@@ -13,10 +13,10 @@ import numpy as np
 from bursar.backends import open_backend
 from bursar.backends.base import Backend
 from bursar.errors import BadInput
-from bursar.reason import STRATEGIES
+from bursar.reason import STEP_SEARCHES, STRATEGIES
 from bursar.reason import strategy as strategy_named
 from bursar.reason.base import Strategy
-from bursar.reason.models import features
+from bursar.reason.models import equipped, features
 from bursar.reason.profile import Profile
 from bursar.reason.purse import Purse
 from bursar.reason.workbench import Workbench
@@ -108,29 +108,21 @@ class Job:
 
     def bench(self, purse: Purse, tasks: Mapping[str, Task], seed: int) -> Workbench:
         """A workbench that knows what each model can do besides answering."""
-        known = {name: features(name) for name in purse.backends}
-        return Workbench(
-            purse,
-            tasks,
-            seed=seed,
-            check=self.check,
-            scorers={n: f.scorer for n, f in known.items() if f.scorer},
-            temperature=self.temperature,
-            greedy=frozenset(n for n, f in known.items() if f.greedy),
-            stop={n: f.stop for n, f in known.items()},
-            revise={n: f.revise for n, f in known.items() if f.revise},
-        )
+        return equipped(purse, tasks, seed=seed, check=self.check, temperature=self.temperature)
 
     def strategies(self) -> list[str]:
         """The strategies that this job's models can follow."""
-        return [name for name in STRATEGIES if name != "revision" or self._can_revise()]
+        first = features(self.models[0])
+        missing = {"revision"} if first.revise is None else set()
+        missing |= set(STEP_SEARCHES) if first.step is None else set()
+        return [name for name in STRATEGIES if name not in missing]
 
     def strategy(self, name: str) -> Strategy:
         """The strategy called `name`, with this job's settings."""
-        if name == "revision" and not self._can_revise():
+        if name in STRATEGIES and name not in self.strategies():
+            what = "revise its answers" if name == "revision" else "be asked for single steps"
             raise BadInput(
-                f"{self.models[0]} can't revise its answers; choose another strategy, such as "
-                "self_consistency"
+                f"{self.models[0]} can't {what}; choose another strategy, such as self_consistency"
             )
         profile = Profile.load(self.profile) if self.profile else None
         return strategy_named(name, worth=self.worth, profile=profile)
@@ -169,9 +161,6 @@ class Job:
                 f"{t.name} has {', '.join(filter(None, t.levels)) or 'none'}" for t in tasks
             )
             raise BadInput(f"--levels {','.join(self.levels)}: {said}; {there}")
-
-    def _can_revise(self) -> bool:
-        return features(self.models[0]).revise is not None
 
 
 def _own_ids(questions: list[Question], others: list[Question]) -> list[Question]:

@@ -9,6 +9,7 @@ arm_difficulty   the same for several prompts or models that share their difficu
 voting           is the leading answer safely ahead?
 answer_belief    which answer is right, and what would more attempts by each arm buy?
 ttspm            the budget at which a curve saturates
+solve_or_verify  how to split a budget between solutions and verdicts on them
 """
 
 from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
@@ -20,6 +21,7 @@ from bursar.value.pass_at_k import pass_at_k
 from bursar.value.power_law import PowerLaw
 from bursar.value.saturation import Saturation
 from bursar.value.sigmoid import Sigmoid
+from bursar.value.solve_or_verify import SolveOrVerify, Split
 from bursar.value.ttspm import TTSPM, budget_of_law
 from bursar.value.voting import p_top_beats_second
 
@@ -39,6 +41,8 @@ __all__ = [
     "PowerLaw",
     "Saturation",
     "Sigmoid",
+    "SolveOrVerify",
+    "Split",
     "ValueCurve",
     "Votes",
     "budget_of_law",

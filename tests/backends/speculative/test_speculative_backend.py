@@ -1,5 +1,7 @@
 """Two models behind one protocol: the target's texts, both models' work."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,14 @@ async def test_the_purse_pays_for_it_at_the_targets_price():
     assert purse.spent.usd == pytest.approx(
         sum(c.usage.tokens_in * 1e-6 + c.usage.tokens_out * 2e-6 for c in done)
     )
+
+
+async def test_states_are_not_kept_and_a_text_of_no_tokens_is_refused():
+    backend, (request,) = open_backend(PAIR), requests(count=1)
+    (done,) = await backend.complete([replace(request, keep=True)])
+    assert done.kept is None
+    with pytest.raises(BadInput, match="max_tokens is 0"):
+        await backend.complete([replace(request, keep=True, max_tokens=0)])
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,8 @@ class SpeculativeDecoder:
 
     def tokenize(self, request: Request) -> tuple[list[int], int]:
         """As `Engine.tokenize`, in the smaller context of the two models."""
+        if request.max_tokens < 1:
+            raise BadInput(f"max_tokens is {request.max_tokens}, but must be at least 1")
         tokens, most = self.engine.tokenize(request)
         room = self.draft.config.context - len(tokens)
         if room < 1:

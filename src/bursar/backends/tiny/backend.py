@@ -3,7 +3,8 @@
 Calls that are waiting on the same event loop are merged into one engine run. In a run, a prompt +
 prefix that several requests share is run once. Each of them pays its tokens, as hosted APIs bill
 them, so that a price does not depend on a request's company; what sharing saves shows in FLOPs
-and bytes.
+and bytes. Going on from a text that was kept (`Request.keep`, `after`) is another matter: whoever
+holds it has paid for it once.
 """
 
 from __future__ import annotations
@@ -79,10 +80,11 @@ class TinyBackend:
         """The full prompt and all of `max_tokens`, alone in the batch; seconds are not bounded."""
         tokens, most = self.engine.tokenize(request)
         return self._usage(
-            prompt=len(tokens),
-            pays_prompt=True,
+            past=request.after.length if request.after else len(tokens),
+            tokens_in=len(tokens),
+            runs_prompt=not request.after,
             said=most,
-            fed=most - 1 + request.want_hidden,
+            fed=max(0, most - 1 + (request.want_hidden or request.keep)),
             steps_share=1.0 + most,
             seconds=None,
         )
@@ -123,42 +125,44 @@ class TinyBackend:
             stop_reason=said.stop_reason,
             logprobs=said.logprobs,
             hidden=said.hidden,
+            kept=said.kept,
             meta={} if said.stop is None else {"stop": said.stop},
         )
 
     def _measured(self, request: Request, said: Generation, seconds: float | None) -> Usage:
         return self._usage(
-            prompt=said.prompt_tokens,
-            pays_prompt=said.pays_prompt,
+            past=said.prompt_tokens,
+            tokens_in=0 if request.after else said.prompt_tokens,
+            runs_prompt=said.pays_prompt,
             said=len(said.tokens),
-            fed=max(0, len(said.tokens) - 1 + request.want_hidden),
+            fed=max(0, len(said.tokens) - 1 + (request.want_hidden or said.kept is not None)),
             steps_share=said.steps_share,
             seconds=seconds,
         )
 
     def _usage(
-        self, *, prompt: int, pays_prompt: bool, said: int, fed: int, steps_share: float,
-        seconds: float | None,
+        self, *, past: int, tokens_in: int, runs_prompt: bool, said: int, fed: int,
+        steps_share: float, seconds: float | None,
     ) -> Usage:  # fmt: skip
-        """Of one request: `fed` tokens were run one by one after the prompt.
+        """Of one request: `fed` tokens were run one by one after the `past` ones of its prompt.
 
         FLOPs: 2 per parameter and token, 4 x heads x head_dim per layer and attended pair. Bytes:
         the weights once per step, shared by the rows in it, and each key and value read or written.
         Padding is not counted.
         """
         model, c = self.engine.model, self.engine.model.config
-        new = prompt if pays_prompt else 0
-        read = fed * prompt + fed * (fed + 1) // 2
+        new = past if runs_prompt else 0
+        read = fed * past + fed * (fed + 1) // 2
         pairs = read + new * (new + 1) // 2
-        heads = fed + pays_prompt
+        heads = fed + runs_prompt
         return Usage(
-            tokens_in=prompt,
+            tokens_in=tokens_in,
             tokens_out=said,
             flops=2.0 * (model.matmul_params * (new + fed) + model.head_params * heads)
             + 4.0 * c.layers * c.heads * c.head_dim * pairs,
             bytes_moved=4.0 * (model.matmul_params + model.head_params) * steps_share
             + float(c.kv_bytes_per_token * (new + fed + read)),
             seconds=seconds,
-            usd=None if self.price is None else self.price.usd(prompt, said),
+            usd=None if self.price is None else self.price.usd(tokens_in, said),
             tool_calls=0,
         )

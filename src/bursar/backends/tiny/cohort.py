@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bursar.backends.base import Request
+from bursar.backends.tiny.kept import Holdings, KeptText
 from bursar.backends.tiny.model import Floats, Ints, TinyConfig
 
 _GROWTH = 64
@@ -26,11 +27,31 @@ _GROWTH = 64
 class Prompt:
     """A prompt + prefix that was run once, for all requests that begin with it."""
 
-    tokens: Sequence[int]
+    length: int
     waiting: int
+    tokens: Sequence[int] = ()
+    """What to run; none where the text is kept from before."""
+    kept: KeptText | None = None
     keys: Floats | None = None  # (layers, Hkv, D, P)
     values: Floats | None = None  # (layers, Hkv, P, D)
     logits: Floats | None = None  # (vocab,)
+
+    def recall(self) -> None:
+        """Bring the keys and values of a kept text."""
+        if self.keys is None and self.kept is not None:
+            self.keys, self.values = self.kept.whole()
+            self.logits = self.kept.logits
+
+    def keep(self, holdings: Holdings) -> KeptText:
+        """The text as one that is kept, made once."""
+        if self.kept is None:
+            assert self.keys is not None
+            assert self.values is not None
+            assert self.logits is not None
+            self.kept = KeptText(
+                None, self.keys.copy(), self.values.copy(), self.logits.copy(), holdings
+            )
+        return self.kept
 
     def leave(self) -> None:
         """One request has its copy; with the last one the memory is given back."""
@@ -58,6 +79,9 @@ class Row:
     stop: str | None = None
     said: tuple[Ints, Floats] | None = None
     """Tokens and log-probabilities, once it has ended."""
+    before: KeptText | None = None
+    """Its prompt as a kept text, where it is to be kept itself."""
+    kept: KeptText | None = None
 
 
 class Cohort:
@@ -66,7 +90,7 @@ class Cohort:
     def __init__(self, config: TinyConfig, rows: list[Row]) -> None:
         self.rows = rows
         n = len(rows)
-        lengths = np.array([len(row.prompt.tokens) for row in rows])
+        lengths = np.array([row.prompt.length for row in rows])
         self.start = int(lengths.max())
         self.length = self.start
         self.pad = self.start - lengths
@@ -113,6 +137,17 @@ class Cohort:
         """What row `i` has said, and the log-probabilities of it."""
         said = slice(self.start, self.length)
         return self._tokens[i, said].copy(), self._logprobs[i, said].copy()
+
+    def keep(self, i: int, logits: Floats, holdings: Holdings) -> KeptText:
+        """What row `i` has said as a text to go on from; `logits` (vocab,) are of what follows."""
+        said = slice(self.start, self.length)
+        return KeptText(
+            self.rows[i].before,
+            self._keys[:, i, ..., said].copy(),
+            self._values[:, i, :, said].copy(),
+            logits.copy(),
+            holdings,
+        )
 
     def attend(self, layer: int, q: Floats, k: Floats, v: Floats, out: Floats) -> None:
         """Store k, v (n, Hkv, D) of the last tokens; attention of q (n, H, D) goes to `out`."""

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from bursar.backends.base import Request
 from bursar.backends.tiny.cohort import Cohort, Prompt, Row
+from bursar.backends.tiny.kept import Holdings, KeptText
 from bursar.backends.tiny.model import Floats, Ints, Llama
 from bursar.backends.tiny.sampling import choose, draw_key, uniforms
 from bursar.errors import BadInput
@@ -61,6 +62,7 @@ class Generation:
     """False when an earlier request of the run had the same prompt + prefix."""
     steps_share: float
     """Sum over its forward steps of 1 / rows in the step."""
+    kept: KeptText | None = None
 
     @classmethod
     def nothing(cls) -> Generation:
@@ -76,25 +78,30 @@ class Engine:
         if max_batch < 1:
             raise BadInput(f"max_batch is {max_batch}, but must be at least 1")
         self.model, self.tokenizer, self.max_batch = model, tokenizer, max_batch
+        self.holdings = Holdings()
         self._pieces = [tokenizer.decode([i]) for i in range(model.config.vocab)]
 
     def tokenize(self, request: Request) -> tuple[list[int], int]:
-        """Tokens of prompt + prefix, and the most tokens that can be said after them.
+        """Tokens of prompt + prefix that have to be run, and the most that can be said after them.
 
         `max_tokens` is clipped to the room left in the context. Raises `BadInput` when there is
         no room, or a value of the request can't be used.
         """
-        tokens = self.tokenizer.encode(request.prompt + request.prefix)
-        room = self.model.config.context - len(tokens)
-        if not tokens:
+        after = request.after
+        tokens = [] if after else self.tokenizer.encode(request.prompt + request.prefix)
+        length = after.length if after else len(tokens)
+        room = self.model.config.context - length
+        if not length:
             raise BadInput("the prompt is empty; the built-in model needs at least one token")
         if room < 1:
             raise BadInput(
-                f"prompt and prefix are {len(tokens)} tokens, but the model's context is "
+                f"prompt and prefix are {length} tokens, but the model's context is "
                 f"{self.model.config.context} and must hold at least one more; shorten the prefix"
             )
-        if request.max_tokens < 1:
+        if request.max_tokens < (0 if request.keep else 1):
             raise BadInput(f"max_tokens is {request.max_tokens}, but must be at least 1")
+        if after and not (isinstance(after, KeptText) and after.holdings is self.holdings):
+            raise BadInput("a text that another model keeps can't be gone on from; send its text")
         if not 0 <= request.temperature < float("inf"):
             raise BadInput(f"temperature is {request.temperature}, but must be finite and >= 0")
         if "" in request.stop:
@@ -117,26 +124,29 @@ class Engine:
 class _Run:
     def __init__(self, engine: Engine, requests: Sequence[Request]) -> None:
         self.model, self.pieces = engine.model, engine._pieces
-        self.max_batch = engine.max_batch
+        self.max_batch, self.holdings = engine.max_batch, engine.holdings
         self.eos_id, self.newline_id = engine.tokenizer.eos_id, engine.tokenizer.newline_id
         self.done: dict[int, Generation] = {}
         self.cohorts: list[Cohort] = []
         self.steps_share = 0.0
         """The `steps_share` of a row that was in every step so far."""
         stop_sets = sorted({request.stop for request in requests})
-        prompts: dict[tuple[int, ...], Prompt] = {}
+        prompts: dict[tuple[int, ...] | KeptText, Prompt] = {}
         rows = []
         for index, request in enumerate(requests):
             tokens, max_tokens = engine.tokenize(request)
-            first = tuple(tokens) not in prompts
-            prompt = prompts.setdefault(tuple(tokens), Prompt(tokens, 0))
+            kept = request.after if isinstance(request.after, KeptText) else None
+            name = kept or tuple(tokens)
+            first = name not in prompts and kept is None
+            length = kept.length if kept else len(tokens)
+            prompt = prompts.setdefault(name, Prompt(length, 0, tokens, kept))
             prompt.waiting += 1
             stop_set = stop_sets.index(request.stop)
             key = draw_key(request)
             rows.append(Row(index, request, prompt, max_tokens, key, stop_set, pays_prompt=first))
         self.may_stop = self._may_stop(stop_sets)
         # like lengths side by side; the longest first, so that no long one is left over at the end
-        self.waiting = deque(sorted(rows, key=lambda row: -len(row.prompt.tokens)))
+        self.waiting = deque(sorted(rows, key=lambda row: -row.prompt.length))
 
     def finish(self, out_of_time: Callable[[], bool]) -> list[Generation]:
         while (self.waiting or self.cohorts) and not out_of_time():
@@ -165,12 +175,21 @@ class _Run:
             return
         entering = [self.waiting.popleft() for _ in range(min(free, len(self.waiting)))]
         self._prefill([row for row in entering if row.pays_prompt])
+        for row in entering:
+            row.prompt.recall()
+            if row.request.keep:
+                row.before = row.prompt.keep(self.holdings)
+            row.steps_share -= self.steps_share
+        for row in [row for row in entering if not row.max_tokens]:
+            row.kept, row.stop_reason = row.before, "length"
+            row.prompt.leave()
+            self._finish(row, np.zeros(0, np.int64), np.zeros(0, np.float32))
+        entering = [row for row in entering if row.max_tokens]
         # cohorts of a quarter each, not one large one: fewer junk columns
         for i in range(0, len(entering), size):
             cohort = Cohort(self.model.config, entering[i : i + size])
             logits = np.stack([_known(row.prompt.logits) for row in cohort.rows])
             for row in cohort.rows:
-                row.steps_share -= self.steps_share
                 row.prompt.leave()
             self._advance(cohort, *_draw([cohort], logits))
             if cohort.rows:
@@ -179,10 +198,10 @@ class _Run:
     def _prefill(self, rows: Sequence[Row]) -> None:
         left = deque(rows)
         while left:
-            width = len(left[0].prompt.tokens)  # the longest of those left
+            width = left[0].prompt.length  # the longest of those left
             count = min(len(left), max(1, _PREFILL_TOKENS // width))
             batch = [left.popleft() for _ in range(count)]
-            lengths = np.array([len(row.prompt.tokens) for row in batch])
+            lengths = np.array([row.prompt.length for row in batch])
             tokens = np.zeros((len(batch), width), np.int64)
             for i, row in enumerate(batch):
                 tokens[i, : lengths[i]] = row.prompt.tokens
@@ -209,9 +228,11 @@ class _Run:
 
         hidden = self.model.step(tokens, positions, attend)
         self.steps_share += 1 / len(tokens)
-        drawn, logprobs = _draw(cohorts, self.model.logits(hidden))
+        logits = self.model.logits(hidden)
+        drawn, logprobs = _draw(cohorts, logits)
         for cohort, part in zip(cohorts, parts, strict=True):
             self._keep_hidden(cohort, hidden[part])
+            self._keep_texts(cohort, logits[part])
             self._advance(cohort, drawn[part], logprobs[part])
         self.cohorts = [cohort for cohort in cohorts if cohort.rows]
 
@@ -221,11 +242,16 @@ class _Run:
             if row.said is not None or cohort.last_tokens[i] == self.newline_id:
                 row.hidden.append(hidden[i].copy())
 
+    def _keep_texts(self, cohort: Cohort, logits: Floats) -> None:
+        for i, row in enumerate(cohort.rows):
+            if row.said is not None and row.before and row.said[0][-1] != self.eos_id:
+                row.kept = cohort.keep(i, logits[i], self.holdings)
+
     def _advance(self, cohort: Cohort, tokens: Ints, logprobs: Floats) -> None:
         """Give each row the token drawn for it; rows that end leave.
 
-        One that wants hidden states stays for one more step after its end, to run its last token;
-        what is drawn for it there is thrown away.
+        One that wants hidden states, or is to be gone on from, stays for one more step after its
+        end, to run its last token; what is drawn for it there is thrown away.
         """
         n = len(cohort.rows)
         cohort.append(tokens, logprobs)
@@ -237,7 +263,8 @@ class _Run:
                 self._leave(cohort, i)
             elif self._ends(cohort, i, int(tokens[i]), bool(at_limit[i])):
                 row.said = cohort.output(i)
-                if row.request.want_hidden:
+                goes_on = row.request.keep and tokens[i] != self.eos_id
+                if row.request.want_hidden or goes_on:
                     cohort.max_tokens[i] = 0  # flagged again at the next step
                 else:
                     self._leave(cohort, i)
@@ -258,7 +285,9 @@ class _Run:
         row = cohort.rows[i]
         cohort.remove(i)
         assert row.said is not None
-        tokens, logprobs = row.said
+        self._finish(row, *row.said)
+
+    def _finish(self, row: Row, tokens: Ints, logprobs: Floats) -> None:
         self.done[row.index] = Generation(
             text=row.text,
             tokens=tokens,
@@ -266,9 +295,10 @@ class _Run:
             stop_reason=row.stop_reason,
             stop=row.stop,
             hidden=np.stack(row.hidden) if row.request.want_hidden and row.hidden else None,
-            prompt_tokens=len(row.prompt.tokens),
+            prompt_tokens=row.prompt.length,
             pays_prompt=row.pays_prompt,
             steps_share=row.steps_share + self.steps_share,
+            kept=row.kept,
         )
 
     def _may_stop(self, stop_sets: Sequence[tuple[str, ...]]) -> NDArray[np.bool_]:

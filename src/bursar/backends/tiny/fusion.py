@@ -24,6 +24,7 @@ from bursar.backends.tiny.cohort import Cohort, Prompt, Row
 from bursar.backends.tiny.engine import Engine, Generation, _draw, _known, _Run
 from bursar.backends.tiny.model import Floats, Ints, TinyConfig
 from bursar.backends.tiny.sampling import draw_key
+from bursar.errors import BadInput
 
 Array: TypeAlias = NDArray[Any]
 
@@ -47,14 +48,16 @@ class FusedRun(_Run):
     def submit(self, request: Request) -> int:
         """Have a request join at the next step; returns its number, from 0.
 
-        Raises `BadInput` as `Engine.tokenize` does.
+        Raises `BadInput` as `Engine.tokenize` does, and where a text is to be kept.
         """
+        if request.keep or request.after:
+            raise BadInput("fused requests can't keep texts or go on from them; use `Engine.run`")
         tokens, max_tokens = self._engine.tokenize(request)
         if request.stop not in self._stop_sets:
             self._stop_sets.append(request.stop)
             self.may_stop = self._may_stop(self._stop_sets)
         number, stop_set = self._submitted, self._stop_sets.index(request.stop)
-        prompt, key = Prompt(tokens, 1), draw_key(request)
+        prompt, key = Prompt(len(tokens), 1, tokens), draw_key(request)
         self.waiting.append(
             Row(number, request, prompt, max_tokens, key, stop_set, pays_prompt=True)
         )
@@ -67,7 +70,7 @@ class FusedRun(_Run):
         logits = [self._next_logits()] if block.rows else []
         free = self.max_batch - len(block.rows)
         entering = [self.waiting.popleft() for _ in range(min(free, len(self.waiting)))]
-        self._prefill(sorted(entering, key=lambda row: -len(row.prompt.tokens)))
+        self._prefill(sorted(entering, key=lambda row: -row.prompt.length))
         for row in entering:
             row.steps_share -= self.steps_share
             logits.append(_known(row.prompt.logits)[None])
@@ -130,7 +133,7 @@ class _FusedBlock(Cohort):
 
     def join(self, row: Row) -> None:
         """Take in a row whose prompt has been run."""
-        prompt = len(row.prompt.tokens)
+        prompt = row.prompt.length
         if not self.rows or prompt > self.length:
             self._move(prompt - self.length)
         pad, before = self.length - prompt, self.length - self.start

@@ -12,10 +12,13 @@ force another one: the built-in models were trained on texts with up to 8 failed
 
 def revised(text: str) -> str:
     """`text` with its closing verdict, if any, turned into `REVISE_MARKER`, to go on from."""
-    body = text.removesuffix(RIGHT)
-    if body.endswith(REVISE_MARKER):
-        return body
-    return (body if body.endswith("\n") else body + "\n") + REVISE_MARKER
+    return without_verdict(text) + REVISE_MARKER
+
+
+def without_verdict(text: str) -> str:
+    """`text` up to its closing verdict, if any: where the next thing to say is a verdict."""
+    body = text.removesuffix(RIGHT).removesuffix(REVISE_MARKER)
+    return body if body.endswith("\n") else body + "\n"
 
 
 def current_lines(text: str) -> list[str]:
