@@ -50,7 +50,6 @@ def test_tokens_per_call_follow_the_law_at_the_measured_acceptance(noise: float)
 def pass_usage(model: Llama, tokens: int) -> Usage:
     """One pass over `tokens` new tokens after 40."""
     cache = SequenceCache(model.config, 40 + tokens)
-    work = Work()
     for new in (40, tokens):
         work, places = Work(), range(cache.length, cache.length + new)
         read(model, [Reading(cache, work, [7] * new, places, np.tri(new, dtype=np.bool_), new)])
