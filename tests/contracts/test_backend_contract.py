@@ -64,14 +64,23 @@ async def tiny(tmp_path):
     await backend.aclose()
 
 
+@asynccontextmanager
+async def speculative(tmp_path):
+    backend = open_backend("speculative:tiny-0.3m+tiny-1m#rsd-s:2x2")
+    yield backend
+    await backend.aclose()
+
+
 ALL = {
     "replay": replay,
     "simulated": simulated,
     "openai": openai,
+    "speculative": speculative,
     "tiny": tiny,
     "transformers": transformers,
 }
-PROMPTS = {"tiny": TASKS["chain"].generate(1, seed=0)[0].prompt}
+CHAIN = TASKS["chain"].generate(1, seed=0)[0].prompt
+PROMPTS = {"tiny": CHAIN, "speculative": CHAIN}
 
 
 @pytest.fixture(

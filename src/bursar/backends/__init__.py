@@ -15,6 +15,12 @@ def _tiny(size: str, **options: Any) -> Backend:
     return open_tiny(f"tiny-{size}", **options)
 
 
+def _speculative(rest: str, **options: Any) -> Backend:
+    from bursar.backends.speculative import open_speculative
+
+    return open_speculative(rest, **options)
+
+
 def _replay(rest: str, **options: Any) -> Backend:
     from bursar.backends.replay import ReplayBackend, read_samples
 
@@ -42,6 +48,7 @@ def _transformers(rest: str, **options: Any) -> Backend:
 
 BACKENDS: dict[str, tuple[str, Callable[..., Backend]]] = {
     "tiny-": ("tiny-0.3m, tiny-1m", _tiny),
+    "speculative:": ("speculative:DRAFT+TARGET or speculative:DRAFT+TARGET#SHAPE", _speculative),
     "replay:": ("replay:FILE or replay:FILE#ARM", _replay),
     "simulated": ("simulated or simulated:right=2,wrong=3,median_tokens=200", _simulated),
     "openai:": ("openai:MODEL@BASE_URL", _openai),

@@ -8,6 +8,7 @@ request        one request in a server (endtoend: times to and between its token
 users          how many users an instance carries
 shared_device  operations that share a device's units, memory and link
 allreduce      what it sends, and how long over slow links
+speculative    a draft model beside it: the best length of its drafts, and what they gain
 hosted, quote  what an API charges; costs as plain data
 kinetics       repeated sampling
 idealized      a request alone on uniform hardware
@@ -25,6 +26,7 @@ from bursar.cost.long_context import LongContext, Peak
 from bursar.cost.memory import Memory, max_sequences, memory_bytes, require_fit
 from bursar.cost.quote import quote_api, quote_device
 from bursar.cost.request import RequestCost, request_cost
+from bursar.cost.speculative import Speculation
 from bursar.cost.step import Step, StepCost, Steps, joules, step_arrays, step_cost, usage_of
 from bursar.cost.supernode import CLOUDMATRIX384, Supernode
 from bursar.cost.work import kv_cache_bytes
@@ -42,6 +44,7 @@ __all__ = [
     "Memory",
     "Peak",
     "RequestCost",
+    "Speculation",
     "Step",
     "StepCost",
     "Steps",

@@ -32,15 +32,16 @@ class Features:
 
 def features(name: str) -> Features:
     """What the model called `name` offers strategies."""
-    if name.startswith("tiny-"):
+    if name.startswith(("tiny-", "speculative:")):
         from bursar.backends.tiny.tokenizer import REVISE_MARKER, revised
 
+        # two models hand back no hidden states to score, and keep no text to go on from
         return Features(
             stop=(REVISE_MARKER,),
             revise=revised,
             scorer=StepScorer.load(name),
             judge=without_verdict,
-            keeps=True,
+            keeps=name.startswith("tiny-"),
             step="\n",
         )
     if name.startswith(("replay", "simulated")):

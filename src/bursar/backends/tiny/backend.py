@@ -12,18 +12,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from bursar.backends.base import Completion, Request
+from bursar.backends.merging import Merged
 from bursar.backends.tiny.engine import Engine, Generation
 from bursar.backends.tiny.model import Llama
 from bursar.backends.tiny.tokenizer import Tokenizer
 from bursar.backends.token_price import TokenPrice
-from bursar.errors import BackendError, BadInput
+from bursar.errors import BadInput
 from bursar.usage import Usage
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -46,12 +46,6 @@ def open_tiny(size: str = "tiny-1m", **options: Any) -> TinyBackend:
     return TinyBackend(WEIGHTS / size, **options)
 
 
-@dataclass(slots=True)
-class _Call:
-    requests: tuple[Request, ...]
-    answer: asyncio.Future[list[Completion]]
-
-
 class TinyBackend:
     """A model folder (`config.json`, `model.safetensors`) of plain Llama shape and our vocabulary.
 
@@ -72,13 +66,15 @@ class TinyBackend:
     ) -> None:
         self.name = folder.name
         self.engine = Engine(Llama.load(folder), Tokenizer(), max_batch=max_batch)
-        self.unclaimed = Usage.zero()
-        """What was generated for calls that were cancelled during their run."""
         self.price = price
         self._threads, self._clock = threads, clock
         self._pools = ThreadpoolController()
-        self._queue: list[_Call] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._merged = Merged(self.name, self._run)
+
+    @property
+    def unclaimed(self) -> Usage:
+        """What was generated for calls that were cancelled during their run."""
+        return self._merged.unclaimed
 
     def upper_bound(self, request: Request) -> Usage:
         """The full prompt and all of `max_tokens`, alone in the batch; seconds are not bounded."""
@@ -101,64 +97,20 @@ class TinyBackend:
         """
         for request in requests:  # refuse here, so that a bad request fails only its own call
             self.engine.tokenize(request)
-        loop = asyncio.get_running_loop()
-        call = _Call(tuple(requests), loop.create_future())
-        self._queue.append(call)
-        if self._flushing is None:
-            self._flushing = loop.create_task(self._flush())
-        return await call.answer
+        return await self._merged.complete(requests)
 
     async def aclose(self) -> None:
         """Nothing to give back."""
 
-    async def _flush(self) -> None:
-        calls: list[_Call] = []
-        try:
-            while self._queue:
-                await self._settled()
-                calls, self._queue = self._queue, []
-                calls = [call for call in calls if not call.answer.done()]
-                await self._run(calls)
-        except BaseException as error:
-            for call in calls + self._queue:
-                if call.answer.done():
-                    continue
-                if isinstance(error, Exception):
-                    call.answer.set_exception(_failure(self.name, error))
-                else:
-                    call.answer.cancel()
-            self._queue = []
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            self._flushing = None
-
-    async def _settled(self) -> None:
-        """Until two turns of the event loop have brought no new call."""
-        seen = -1
-        while seen != len(self._queue):
-            seen = len(self._queue)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-
-    async def _run(self, calls: Sequence[_Call]) -> None:
-        requests = [request for call in calls for request in call.requests]
+    async def _run(self, requests: list[Request]) -> list[Completion]:
         # in a thread, so that the event loop goes on; one run at a time
         generations, seconds = await asyncio.to_thread(self._generate, requests)
         works = [self._measured(r, g, None) for r, g in zip(requests, generations, strict=True)]
         flops = sum(work.flops or 0.0 for work in works) or 1.0  # none: time ran out before
-        completions = iter(
-            [
-                self._completion(r, g, seconds * (work.flops or 0.0) / flops)
-                for r, g, work in zip(requests, generations, works, strict=True)
-            ]
-        )
-        for call in calls:
-            answer = [next(completions) for _ in call.requests]
-            if call.answer.done():
-                self.unclaimed += Usage.total(c.usage for c in answer)
-            else:
-                call.answer.set_result(answer)
+        return [
+            self._completion(r, g, seconds * (work.flops or 0.0) / flops)
+            for r, g, work in zip(requests, generations, works, strict=True)
+        ]
 
     def _generate(self, requests: Sequence[Request]) -> tuple[list[Generation], float]:
         start = self._clock()
@@ -214,9 +166,3 @@ class TinyBackend:
             usd=None if self.price is None else self.price.usd(tokens_in, said),
             tool_calls=0,
         )
-
-
-def _failure(name: str, error: Exception) -> BackendError:
-    failure = BackendError(f"{name} failed: {type(error).__name__}: {error}")
-    failure.__cause__ = error
-    return failure
