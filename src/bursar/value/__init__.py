@@ -3,6 +3,7 @@
 base             the protocol of a value curve
 fitting          what fitted curves share: fit, bootstrap interval
 saturation, power_law, sigmoid      the curves
+heterogeneous    curves that may also be flat, fall, or have a peak
 pass_at_k, majority                 unbiased estimates from recorded samples
 difficulty       success rates of a task's questions, from a few probes
 arm_difficulty   the same for several prompts or models that share their difficulty
@@ -15,6 +16,7 @@ from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 from bursar.value.arm_difficulty import ArmDifficulty
 from bursar.value.base import ValueCurve
 from bursar.value.difficulty import BetaDifficulty
+from bursar.value.heterogeneous import Returns
 from bursar.value.majority import majority_at_k, majority_of, weighted_majority_at_k
 from bursar.value.pass_at_k import pass_at_k
 from bursar.value.power_law import PowerLaw
@@ -37,6 +39,7 @@ __all__ = [
     "ArmDifficulty",
     "BetaDifficulty",
     "PowerLaw",
+    "Returns",
     "Saturation",
     "Sigmoid",
     "ValueCurve",
