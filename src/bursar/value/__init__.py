@@ -10,17 +10,22 @@ arm_difficulty   the same for several prompts or models that share their difficu
 voting           is the leading answer safely ahead?
 answer_belief    which answer is right, and what would more attempts by each arm buy?
 ttspm            the budget at which a curve saturates
+settings         what models, lengths, samples on a device are worth and cost: a menu
+kinetics, edge_reasoning   that menu with costs of a full device, and before a deadline
 """
 
 from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 from bursar.value.arm_difficulty import ArmDifficulty
 from bursar.value.base import ValueCurve
 from bursar.value.difficulty import BetaDifficulty
+from bursar.value.edge_reasoning import EdgeReasoning, recorded_value
 from bursar.value.heterogeneous import Returns
+from bursar.value.kinetics import KineticsChoice, overtaking_context
 from bursar.value.majority import majority_at_k, majority_of, weighted_majority_at_k
 from bursar.value.pass_at_k import pass_at_k
 from bursar.value.power_law import PowerLaw
 from bursar.value.saturation import Saturation
+from bursar.value.settings import Menu, Setting
 from bursar.value.sigmoid import Sigmoid
 from bursar.value.ttspm import TTSPM, budget_of_law
 from bursar.value.voting import p_top_beats_second
@@ -38,16 +43,22 @@ __all__ = [
     "AnswerLaw",
     "ArmDifficulty",
     "BetaDifficulty",
+    "EdgeReasoning",
+    "KineticsChoice",
+    "Menu",
     "PowerLaw",
     "Returns",
     "Saturation",
+    "Setting",
     "Sigmoid",
     "ValueCurve",
     "Votes",
     "budget_of_law",
     "majority_at_k",
     "majority_of",
+    "overtaking_context",
     "p_top_beats_second",
     "pass_at_k",
+    "recorded_value",
     "weighted_majority_at_k",
 ]
