@@ -11,6 +11,7 @@ voting           is the leading answer safely ahead?
 answer_belief    which answer is right, and what would more attempts by each arm buy?
 ttspm            the budget at which a curve saturates
 settings         what models, lengths, samples on a device are worth and cost: a menu
+rag_allocation   documents, demonstrations and iterations of retrieval
 kinetics, edge_reasoning   that menu with costs of a full device, and before a deadline
 """
 
@@ -24,6 +25,7 @@ from bursar.value.kinetics import KineticsChoice, overtaking_context
 from bursar.value.majority import majority_at_k, majority_of, weighted_majority_at_k
 from bursar.value.pass_at_k import pass_at_k
 from bursar.value.power_law import PowerLaw
+from bursar.value.rag_allocation import Informativeness, RagAllocation
 from bursar.value.saturation import Saturation
 from bursar.value.settings import Menu, Setting
 from bursar.value.sigmoid import Sigmoid
@@ -44,9 +46,11 @@ __all__ = [
     "ArmDifficulty",
     "BetaDifficulty",
     "EdgeReasoning",
+    "Informativeness",
     "KineticsChoice",
     "Menu",
     "PowerLaw",
+    "RagAllocation",
     "Returns",
     "Saturation",
     "Setting",
