@@ -8,7 +8,7 @@ from bursar.reason.auto import Auto
 from bursar.reason.auto_streamed import AutoStreamed
 from bursar.reason.base import Strategy
 from bursar.reason.best_of_n import BestOfN
-from bursar.reason.parallel import Backtrack, SelectSearch, SpawnJoin
+from bursar.reason.parallel import Backtrack, SelectSearch
 from bursar.reason.profile import Profile
 from bursar.reason.revision import Revision
 from bursar.reason.rounds import RoundRobin
@@ -25,7 +25,6 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "revision": lambda: RoundRobin("revision", Revision()),
     "backtrack": Backtrack,
     "select_search": SelectSearch,
-    "spawn_join": SpawnJoin,
     "auto": Auto,
     "auto_streamed": AutoStreamed,
 }
