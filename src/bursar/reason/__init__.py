@@ -9,6 +9,7 @@ from bursar.reason.auto import Auto
 from bursar.reason.auto_streamed import AutoStreamed
 from bursar.reason.base import Strategy
 from bursar.reason.best_of_n import BestOfN
+from bursar.reason.parallel import Backtrack, SelectSearch
 from bursar.reason.profile import Profile
 from bursar.reason.revision import Revision
 from bursar.reason.rounds import RoundRobin
@@ -26,6 +27,8 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "revision": lambda: RoundRobin("revision", Revision()),
     **{name: partial(step_search, name) for name in SEARCHES},
     "tree_of_thoughts": lambda: StepSearch("tree_of_thoughts", Beam, Lookahead()),
+    "backtrack": Backtrack,
+    "select_search": SelectSearch,
     "auto": Auto,
     "auto_streamed": AutoStreamed,
 }

@@ -98,18 +98,23 @@ class Workbench:
         Each attempt is appended to its `Work`; an arm that can give no more is closed there.
         """
         extra: Counter[tuple[str, Arm]] = Counter()
-        calls = []
+        asked = []
         for work, arm in moves:
             key = (work.question.id, arm)
             drawn = sum(a.arm == arm for a in work.attempts) + extra[key]
             extra[key] += 1
-            calls.append(Call(arm.backend, self.request(work, arm, drawn)))
+            asked.append((work, arm, self.request(work, arm, drawn)))
+        return await self.buy(asked)
+
+    async def buy(self, asked: Sequence[tuple[Work, Arm, Request]]) -> int:
+        """`attempt` with requests of the caller's own making: another prefix, stop or length."""
+        calls = [Call(arm.backend, request) for _, arm, request in asked]
         completions = await self.purse.complete(calls)
-        for (work, arm), call, done in zip(moves, calls, completions, strict=True):
+        for (work, arm, request), done in zip(asked, completions, strict=True):
             if isinstance(done, BackendError):
                 work.closed.add(arm)
             elif done is not None:
-                work.attempts.append(self._read(work, arm, call.request, done))
+                work.attempts.append(self._read(work, arm, request, done))
         return sum(done is None for done in completions)
 
     def _read(self, work: Work, arm: Arm, request: Request, done: Completion) -> Attempt:

@@ -17,7 +17,8 @@ Ints = NDArray[np.int64]
 
 @runtime_checkable
 class ValueCurve(Protocol):
-    """What spending buys. Curves are non-decreasing on spend >= 0."""
+    """What spending buys. Curves are non-decreasing on spend >= 0 (`Returns` are those that need
+    not be)."""
 
     def value(self, spend: ArrayLike) -> Floats:
         """Expected value at each spend; same shape as `spend`."""

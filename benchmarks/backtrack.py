@@ -1,0 +1,157 @@
+"""Sequential against parallel search at equal budgets, and a selector fitted on which one won.
+
+Run: python benchmarks/backtrack.py [--questions 40]
+
+A cell is a model, a task, a level, a limited resource and a budget for a question; both searches
+get the same questions and the same budget. Cells of the train split fit the weights of
+`SelectSearch`, those of the test split measure it. Where both are right equally often nobody won.
+"""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import cpu
+from scipy.optimize import minimize
+
+from bursar.backends import open_backend
+from bursar.backends.base import Backend
+from bursar.budget import Budget
+from bursar.reason.base import Work
+from bursar.reason.best_of_n import BestOfN
+from bursar.reason.memo import Memo
+from bursar.reason.models import features
+from bursar.reason.parallel.backtrack import Backtrack, search
+from bursar.reason.parallel.select import Features, SelectSearch
+from bursar.reason.purse import Purse
+from bursar.reason.rounds import RoundRobin
+from bursar.reason.solve import solve
+from bursar.reason.workbench import Workbench
+from bursar.workload.tasks import TASKS
+from bursar.workload.tasks.base import Question
+
+RESULTS = Path(__file__).parent / "results" / "backtrack.json"
+MODELS = ("tiny-0.3m", "tiny-1m")
+BUDGETS: dict[str, dict[str, tuple[int, ...]]] = {
+    "sudoku4": {"tokens_out": (30, 45, 70), "tokens": (100, 300)},
+    "countdown": {"tokens_out": (50, 100, 200), "tokens": (100, 300)},
+}
+LEVELS = {"sudoku4": ("8", "9", "10", "11"), "countdown": ("3", "4", "5")}
+CELLS = [
+    (model, task, level, resource, budget)
+    for model in MODELS
+    for task, levels in LEVELS.items()
+    for level in levels
+    for resource, budgets in BUDGETS[task].items()
+    for budget in budgets
+]
+
+
+def bench(model: str, backend: Backend, limits: dict[str, float]) -> Workbench:
+    known = features(model)
+    return Workbench(
+        Purse(Budget(limits), {model: backend}),
+        TASKS,
+        stop={model: known.stop},
+        revise={model: known.revise} if known.revise else {},
+    )
+
+
+async def probed(questions: Sequence[Question], at: Workbench, budget: float) -> Features:
+    """What the first attempts at a few questions show, the rest of the budget still unspent."""
+    works = [Work(q) for q in questions[: SelectSearch().probes]]
+    await search(works, {}, at, rounds=1)
+    return Features.of([w for w in works if w.attempts], at, budget)
+
+
+def measure(
+    split: str, count: int, seed: int, backends: dict[str, Backend]
+) -> list[dict[str, Any]]:
+    """One row a cell: what each search got right, and what the selector saw."""
+    rows = []
+    for model, task, level, resource, budget in CELLS:
+        questions = TASKS[task].generate(count, seed=seed, split=split, levels=(level,))
+
+        limits = {resource: float(budget * count)}
+        won = [
+            asyncio.run(solve(how, questions, bench(model, backends[model], limits))).num_right
+            for how in (RoundRobin("parallel", BestOfN()), Backtrack())
+        ]
+        saw = asyncio.run(probed(questions, bench(model, backends[model], limits), budget))
+        row = {
+            "model": model, "task": task, "level": level, "resource": resource, "budget": budget,
+            "parallel": won[0], "sequential": won[1], "row": [round(x, 4) for x in saw.row],
+        }  # fmt: skip
+        rows.append(row)
+        print(split, *row.values(), flush=True)
+    return rows
+
+
+def fitted(rows: Sequence[dict[str, Any]], ridge: float = 1e-3) -> list[float]:
+    """Logistic regression on who won."""
+    won = [r for r in rows if r["parallel"] != r["sequential"]]
+    x = np.array([r["row"] for r in won])
+    sign = np.array([np.sign(r["sequential"] - r["parallel"]) for r in won])
+
+    def loss(w: np.ndarray) -> float:
+        return float(np.mean(np.logaddexp(0, -sign * (x @ w))) + ridge * w @ w)
+
+    return [round(float(w), 3) for w in minimize(loss, np.zeros(x.shape[1])).x]
+
+
+def picked(rows: Sequence[dict[str, Any]], weights: Sequence[float]) -> dict[str, Any]:
+    """How many winners these weights name; and right answers against either search alone."""
+    won = [r for r in rows if r["parallel"] != r["sequential"]]
+    says = [float(np.dot(weights, r["row"])) > 0 for r in won]
+    right = [s == (r["sequential"] > r["parallel"]) for s, r in zip(says, won, strict=True)]
+    chosen = [r["sequential"] if s else r["parallel"] for s, r in zip(says, won, strict=True)]
+    return {
+        "cells": len(rows), "with_a_winner": len(won), "picked": sum(right),
+        "share": round(float(np.mean(right)), 3), "chosen_right": sum(chosen),
+        "always_parallel": sum(r["parallel"] for r in won),
+        "always_sequential": sum(r["sequential"] for r in won),
+        "best_of_both": sum(max(r["parallel"], r["sequential"]) for r in won),
+    }  # fmt: skip
+
+
+def elsewhere(
+    train: Sequence[dict[str, Any]], test: Sequence[dict[str, Any]], name: str
+) -> dict[str, Any]:
+    """Each model's (level's) test cells with weights from the train cells of the others."""
+    hits, total = 0, 0
+    for value in sorted({r[name] for r in test}):
+        found = picked(
+            [r for r in test if r[name] == value], fitted([r for r in train if r[name] != value])
+        )
+        hits, total = hits + found["picked"], total + found["with_a_winner"]
+    return {"with_a_winner": total, "picked": hits, "share": round(hits / total, 3)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--questions", type=int, default=40, help="questions of each cell")
+    count = parser.parse_args().questions
+    backends: dict[str, Backend] = {name: Memo(open_backend(name)) for name in MODELS}
+    train, test = (measure(split, count, 7, backends) for split in ("train", "test"))
+    weights = fitted(train)
+    result = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": cpu(),
+        "command": f"python benchmarks/backtrack.py --questions {count}",
+        "weights": weights,
+        "train": picked(train, weights),
+        "test": picked(test, weights),
+        **{f"other_{name}": elsewhere(train, test, name) for name in ("model", "level")},
+        "rows": {"train": train, "test": test},
+    }
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps({k: result[k] for k in ("weights", "train", "test")}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
