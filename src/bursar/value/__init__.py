@@ -8,6 +8,9 @@ difficulty       success rates of a task's questions, from a few probes
 arm_difficulty   the same for several prompts or models that share their difficulty
 voting           is the leading answer safely ahead?
 answer_belief    which answer is right, and what would more attempts by each arm buy?
+outcomes         what several ways to answer did on the same questions
+text_features    what a question is like, from its words
+v0               how a policy never seen before will do, from its history
 ttspm            the budget at which a curve saturates
 """
 
@@ -16,11 +19,14 @@ from bursar.value.arm_difficulty import ArmDifficulty
 from bursar.value.base import ValueCurve
 from bursar.value.difficulty import BetaDifficulty
 from bursar.value.majority import majority_at_k, majority_of, weighted_majority_at_k
+from bursar.value.outcomes import Outcomes
 from bursar.value.pass_at_k import pass_at_k
 from bursar.value.power_law import PowerLaw
 from bursar.value.saturation import Saturation
 from bursar.value.sigmoid import Sigmoid
+from bursar.value.text_features import TextFeatures, TextSpace
 from bursar.value.ttspm import TTSPM, budget_of_law
+from bursar.value.v0 import V0
 from bursar.value.voting import p_top_beats_second
 
 CURVES: dict[str, type[ValueCurve]] = {
@@ -32,13 +38,17 @@ CURVES: dict[str, type[ValueCurve]] = {
 __all__ = [
     "CURVES",
     "TTSPM",
+    "V0",
     "AnswerBelief",
     "AnswerLaw",
     "ArmDifficulty",
     "BetaDifficulty",
+    "Outcomes",
     "PowerLaw",
     "Saturation",
     "Sigmoid",
+    "TextFeatures",
+    "TextSpace",
     "ValueCurve",
     "Votes",
     "budget_of_law",

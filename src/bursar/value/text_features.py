@@ -16,6 +16,7 @@ from typing import Self
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.linalg import svds
 
 from bursar.errors import BadInput
 from bursar.value.base import Floats
@@ -65,3 +66,28 @@ def _grams(text: str) -> Iterator[str]:
     words = ["#" if w.isdigit() else w for w in _WORD.findall(text.lower())]
     yield from words
     yield from (f"{a} {b}" for a, b in pairwise(words))
+
+
+@dataclass(frozen=True)
+class TextSpace:
+    """The directions in which texts differ most: dense features for methods that can't do without.
+
+    `axes` (buckets, dims) are right singular vectors of the texts it was fitted to.
+    """
+
+    features: TextFeatures
+    axes: Floats
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], dims: int = 64) -> Self:
+        """Raises `BadInput` unless there are more texts than `dims`."""
+        if len(texts) <= dims:
+            raise BadInput(f"{dims} directions need more than {dims} texts, got {len(texts)}")
+        features = TextFeatures.fit(texts)
+        _, _, axes = svds(features.of(texts), k=dims, random_state=0)
+        return cls(features, np.ascontiguousarray(axes.T))
+
+    def of(self, texts: Sequence[str]) -> Floats:
+        """(texts, dims + 2): place along each axis, log length about 150 characters, 1."""
+        length = np.log1p([len(t) for t in texts]) - 5.0
+        return np.column_stack([self.features.of(texts) @ self.axes, length, np.ones(len(texts))])

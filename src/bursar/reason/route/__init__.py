@@ -2,6 +2,7 @@
 
 base           the protocols of an estimator and of a router, `play`
 random_choice, best_single, similarity, classifier, blend     estimators of P(right)
+by_history     the same for models never trained on (V0)
 oracle         the bound
 direct         one way per question: value less price x cost
 cascade        a cheap way first, on where its answer does not look right
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from bursar.reason.route.base import STOP, Estimator, Played, Router, play
 from bursar.reason.route.best_single import BestSingle
 from bursar.reason.route.blend import Blend
+from bursar.reason.route.by_history import ByHistory
 from bursar.reason.route.cascade import Cascade
 from bursar.reason.route.classifier import Classifier
 from bursar.reason.route.direct import Direct
@@ -38,6 +40,7 @@ __all__ = [
     "STOP",
     "BestSingle",
     "Blend",
+    "ByHistory",
     "Cascade",
     "Classifier",
     "Direct",
