@@ -67,6 +67,30 @@ def read_zeroeval(folder: str | Path, dataset: str) -> Outcomes:
     )  # fmt: skip
 
 
+def read_gsm8k_systems(path: str | Path) -> Outcomes:
+    """A 6B and a 175B model on GSM8K's test set (openai/grade-school-math, MIT) as three ways.
+
+    Rows {question, <system>: {is_correct, solution}}; a solution ends in "A: <answer>". "6b": one
+    sample and the best of 100 by a verifier, which gives the answer; its sign is whether the two
+    agree. "175b": one sample. "175b-verified": the best of 100. The cost is parameters in billions
+    x samples: tokens are not recorded, and all are about equally long.
+    """
+    rows = _jsonl(Path(path))
+    systems = ("6b_verification", "175b_finetuning", "175b_verification")
+    right = np.array([[row[s]["is_correct"] for s in systems] for row in rows], dtype=float)
+    sign = np.full(right.shape, np.nan)
+    sign[:, 0] = [_stated(row["6b_finetuning"]) == _stated(row["6b_verification"]) for row in rows]
+    cost = np.tile([6.0 * 101, 175.0, 175.0 * 100], (len(rows), 1))
+    prompts = tuple(row["question"] for row in rows)
+    return Outcomes(("6b", "175b", "175b-verified"), prompts, right, cost, sign)
+
+
+def _stated(system: dict[str, Any]) -> str:
+    """The answer in a GSM8K solution."""
+    said: str = system["solution"]
+    return said.rpartition("A:")[2].replace(",", "").strip()
+
+
 def _by_id(rows: list[dict[str, Any]], ids: list[str], key: str) -> Floats:
     """(questions, models) of a column, questions in the order of `ids`."""
     columns = []

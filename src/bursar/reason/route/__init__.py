@@ -6,6 +6,8 @@ by_history     the same for models never trained on (V0)
 oracle         the bound
 direct         one way per question: value less price x cost
 cascade        a cheap way first, on where its answer does not look right
+routed         the strategy: routers spend a purse on models
+compute_optimal   a table of strategies per bin of estimated difficulty
 frontier       accuracy over cost, and the price for a goal
 """
 
@@ -17,10 +19,12 @@ from bursar.reason.route.blend import Blend
 from bursar.reason.route.by_history import ByHistory
 from bursar.reason.route.cascade import Cascade
 from bursar.reason.route.classifier import Classifier
+from bursar.reason.route.compute_optimal import ComputeOptimal, Probe
 from bursar.reason.route.direct import Direct
 from bursar.reason.route.frontier import Frontier, frontier, price_for_accuracy, prices
 from bursar.reason.route.oracle import Oracle
 from bursar.reason.route.random_choice import RandomChoice
+from bursar.reason.route.routed import Routed, Way
 from bursar.reason.route.similarity import Similarity
 from bursar.value.outcomes import Outcomes
 
@@ -43,15 +47,19 @@ __all__ = [
     "ByHistory",
     "Cascade",
     "Classifier",
+    "ComputeOptimal",
     "Direct",
     "Estimator",
     "Frontier",
     "Oracle",
     "Outcomes",
     "Played",
+    "Probe",
     "RandomChoice",
+    "Routed",
     "Router",
     "Similarity",
+    "Way",
     "frontier",
     "play",
     "price_for_accuracy",
