@@ -13,9 +13,10 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,12 @@ from bursar.workload.tasks.base import Question
 
 RESULTS = Path(__file__).parent / "results" / "compute_optimal.json"
 SHARES = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
-PROBES = 2
+PROBES = (1, 2)
+
+
+@cache
+def _memo(model: str) -> Backend:
+    return Memo(open_backend(model))
 
 
 def answered(
@@ -60,15 +66,15 @@ def answered(
 
 
 def outcomes(
-    rules: Mapping[str, Rule], model: str, memo: Backend, questions: Sequence[Question], seed: int
+    whole: ComputeOptimal, model: str, memo: Backend, questions: Sequence[Question], seed: int
 ) -> Outcomes:
     """What each rule gives after the probes, in tokens; the sign is the estimated ease."""
-    whole = ComputeOptimal(rules, PROBES)
+    rules = whole.rules
     runs = [
         answered(replace(whole, choice=(name,)), model, memo, questions, seed, False)
         for name in rules
     ]
-    probe = answered(Probe(PROBES), model, memo, questions, seed, False)
+    probe = answered(Probe(whole.probes), model, memo, questions, seed, False)
     ease = np.array([a.p_right or 0.0 for a in probe.answers])
     return Outcomes(
         tuple(rules), tuple(q.prompt for q in questions),
@@ -78,18 +84,21 @@ def outcomes(
     )  # fmt: skip
 
 
-def headline(model: str, levels: tuple[str, ...], count: int, most: int) -> dict[str, Any]:
+def headline(
+    model: str, levels: tuple[str, ...], count: int, most: int, probes: int
+) -> dict[str, Any]:
     """Accuracy of the per-bin table over shares of best-of-N's tokens."""
-    counts = [n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32) if n <= most]
+    counts = [n for n in (1, 2, 3, 4, 6, 8, 12, 16) if probes <= n <= most]
     rules: dict[str, Rule] = {f"best_of_{n}": BestOfN(n) for n in counts}
     rules |= {f"weighted_vote_{n}": WeightedVote(n) for n in counts}
-    memo = Memo(open_backend(model))
+    memo = _memo(model)
     fit_on = TASKS["chain"].generate(count, seed=1, levels=levels)
     judged = TASKS["chain"].generate(2 * count, seed=2, levels=levels)[-count:]
     known = {q.prompt for q in fit_on}
     judged = [q for q in judged if q.prompt not in known]
-    seen = outcomes(rules, model, memo, fit_on, 0)
-    held_out = outcomes(rules, model, memo, judged, 0)
+    whole = ComputeOptimal(rules, probes)
+    seen = outcomes(whole, model, memo, fit_on, 0)
+    held_out = outcomes(whole, model, memo, judged, 0)
     best = list(rules).index(f"best_of_{most}")
     tokens = float(held_out.cost[:, best].mean())
     rng = np.random.default_rng(0)
@@ -98,8 +107,7 @@ def headline(model: str, levels: tuple[str, ...], count: int, most: int) -> dict
     for share in SHARES:
         budget = share * float(seen.cost[:, best].mean())
         made = {
-            name: ComputeOptimal(rules, PROBES).fit(past, budget)
-            for name, past in (("table", seen), ("shuffled", mixed))
+            name: whole.fit(past, budget) for name, past in (("table", seen), ("shuffled", mixed))
         }
         runs = {n: answered(c, model, memo, judged, 0, False) for n, c in made.items()}
         right = np.array([bool(c) for c in runs["table"].correct], dtype=float)
@@ -115,7 +123,8 @@ def headline(model: str, levels: tuple[str, ...], count: int, most: int) -> dict
             "choice": made["table"].choice,
         })  # fmt: skip
     return {
-        "model": model, "levels": levels, "fitted_on": len(fit_on), "judged_on": len(judged),
+        "model": model, "probes": probes, "levels": levels,
+        "fitted_on": len(fit_on), "judged_on": len(judged),
         "best_of_n": {n: [float(held_out.right[:, i].mean()), float(held_out.cost[:, i].mean())]
                       for i, n in enumerate(rules)},
         "rows": rows,
@@ -125,7 +134,7 @@ def headline(model: str, levels: tuple[str, ...], count: int, most: int) -> dict
 def small_or_large(small: str, task: str, levels: tuple[str, ...], count: int) -> dict[str, Any]:
     """A small model with attempts for the FLOPs of k by tiny-1m, by bins of estimated ease."""
     large = "tiny-1m"
-    memo = {m: Memo(open_backend(m)) for m in (small, large)}
+    memo = {m: _memo(m) for m in (small, large)}
     questions = TASKS[task].generate(count, seed=3, levels=levels)
     check = TASKS[task].verifiable
     flops = {
@@ -165,11 +174,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small, and writes nothing")
     quick = parser.parse_args().quick
-    count, most = (40, 8) if quick else (300, 16)
-    first = [
-        headline("tiny-1m", ("2", "4", "6", "8"), count, most),
-        headline("tiny-0.3m", ("2", "3", "4", "6"), count, most),
-    ]
+    count, most = (40, 8) if quick else (240, 16)
+    first = [headline("tiny-1m", ("2", "4", "6", "8"), count, most, probes) for probes in PROBES]
     for found in first:
         lines = [
             [f"{r['share']:.2f}", f"{r['accuracy']:.3f}",
@@ -178,7 +184,8 @@ def main() -> None:
             for r in found["rows"]
         ]  # fmt: skip
         heads = ["share of tokens", "accuracy", "behind", "shuffled: share", "accuracy"]
-        title = f"chain, {found['model']}, best of {most}: {found['best_of_n'][f'best_of_{most}']}"
+        best = found["best_of_n"][f"best_of_{most}"]
+        title = f"chain, {found['model']}, probes: {found['probes']}, best of {most}: {best}"
         Console().print(plain_table(title, heads, lines))
     second = [
         small_or_large("tiny-0.3m", task, levels, count // 2)

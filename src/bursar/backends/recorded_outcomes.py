@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bursar.backends.recordings import gsm8k_answer
 from bursar.errors import BadInput
 from bursar.value.base import Floats
 from bursar.value.outcomes import Outcomes
@@ -79,16 +80,14 @@ def read_gsm8k_systems(path: str | Path) -> Outcomes:
     systems = ("6b_verification", "175b_finetuning", "175b_verification")
     right = np.array([[row[s]["is_correct"] for s in systems] for row in rows], dtype=float)
     sign = np.full(right.shape, np.nan)
-    sign[:, 0] = [_stated(row["6b_finetuning"]) == _stated(row["6b_verification"]) for row in rows]
+    sign[:, 0] = [
+        gsm8k_answer(row["6b_finetuning"]["solution"])
+        == gsm8k_answer(row["6b_verification"]["solution"])
+        for row in rows
+    ]
     cost = np.tile([6.0 * 101, 175.0, 175.0 * 100], (len(rows), 1))
     prompts = tuple(row["question"] for row in rows)
     return Outcomes(("6b", "175b", "175b-verified"), prompts, right, cost, sign)
-
-
-def _stated(system: dict[str, Any]) -> str:
-    """The answer in a GSM8K solution."""
-    said: str = system["solution"]
-    return said.rpartition("A:")[2].replace(",", "").strip()
 
 
 def _by_id(rows: list[dict[str, Any]], ids: list[str], key: str) -> Floats:
