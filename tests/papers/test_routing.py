@@ -57,10 +57,10 @@ def test_it_beats_a_random_choice_and_the_fixed_ways_at_equal_mean_cost(name: st
 @pytest.mark.parametrize("name", list(ROUTERS))
 def test_none_is_more_accurate_than_the_oracle_at_its_cost(name: str) -> None:
     for seed in SEEDS:
-        never_above(made_up(seed)[name], made_up(seed)["oracle"])
+        check_never_above(made_up(seed)[name], made_up(seed)["oracle"])
 
 
-def never_above(curve: Frontier, oracle: Frontier) -> None:
+def check_never_above(curve: Frontier, oracle: Frontier) -> None:
     for cost, accuracy in zip(curve.cost, curve.accuracy, strict=True):
         assert accuracy <= oracle.accuracy_at(max(cost, oracle.cost.min())) + 1e-9
 
@@ -102,6 +102,6 @@ def test_on_nine_recorded_models_two_thirds_of_the_best_ones_cost_are_as_accurat
     goal, dollars = float(held_out.right[:, best].mean()), float(held_out.cost[:, best].mean())
     for name in READERS:
         assert lead(found[name], found["random"], record) > 0.04
-        never_above(found[name], found["oracle"])
+        check_never_above(found[name], found["oracle"])
     for name in ("similarity", "blend"):
         assert (found[name].cost_at(goal) or np.inf) <= 2 / 3 * dollars

@@ -6,9 +6,9 @@ Symbols: theta -> rules; N -> mean_cost; theta*(q, N) -> choice; difficulty bins
 Differs: the paper estimates difficulty by a verifier's mean score over 2048 samples and does not
   count them; here a few probes do, they are paid for, and the chosen rule goes on from them. The
   budget is divided over the bins by their value curves, where the paper gives each the same.
-Checked: tests/papers/test_compute_optimal.py: on held-out questions it is within two points of the
-  most votes for all with at most 40 % of their tokens; with shuffled difficulty it is further off. Small
-  with more votes beats large at equal FLOPs on the easier chains only.
+Checked: tests/papers/test_compute_optimal.py: on held-out questions within two points of the most
+  votes for all with at most 40 % of their tokens, and further off with shuffled difficulty; a small
+  model with more votes beats a larger one at equal FLOPs on the easier chains only.
 Seed: 32
 """
 

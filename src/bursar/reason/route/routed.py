@@ -43,7 +43,7 @@ class Way:
 class Routed:
     """Strategy: `router`, not fitted yet, learns from `seen`; its ways are the names in `ways`.
 
-    `seen.cost` is in the resource that the purse limits, and is what a way is expected to cost.
+    `seen.cost` is in the first resource that the purse limits: a way is expected to cost its mean.
     """
 
     router: Router
@@ -64,21 +64,24 @@ class Routed:
         last, sign = np.full(len(works), STOP), np.full(len(works), np.nan)
         while (left := bench.purse.left(bench.purse.limited[0])) > 0:
             price, chosen = _affordable(router, belief, cost, last, sign, left)
-            buying = [i for i in np.flatnonzero(chosen != STOP) if works[i].verified is None]
+            # where every way failed the cost of the best is infinite, too: nothing is left to buy
+            buying = [i for i in np.flatnonzero(chosen != STOP) if np.isfinite(cost[i, chosen[i]])]
+            if not buying:
+                break
             had = [len(w.attempts) for w in works]
-            moves = [(works[i], ways[chosen[i]].arm(bench)) for i in buying]
-            moves = [m for m, i in zip(moves, buying, strict=True)
-                     for _ in range(ways[chosen[i]].votes)]  # fmt: skip
-            refused = await bench.attempt(moves) if moves else 0
+            bought = [(works[i], ways[chosen[i]]) for i in buying]
+            moves = [(work, way.arm(bench)) for work, way in bought for _ in range(way.votes)]
+            refused = await bench.attempt(moves)
             for i in buying:
                 cost[i, chosen[i]] = np.inf
                 if new := works[i].attempts[had[i] :]:
                     last[i], sign[i] = chosen[i], ease(new)
                     picks[i] = _pick(works[i], new)
-            if on_round and moves:
-                bought = len(moves) - refused
-                on_round(Round(bench.purse.spent, price, bought, tuple(picks)))
-            if not moves or refused or bench.purse.failure:
+                if works[i].verified is not None:
+                    cost[i] = np.inf
+            if on_round:
+                on_round(Round(bench.purse.spent, price, len(moves) - refused, tuple(picks)))
+            if refused or bench.purse.failure:
                 break
         for work, way in zip(works, last, strict=True):
             work.stopped = "verified" if work.verified else "" if way == STOP else "price"
@@ -108,19 +111,20 @@ def _affordable(
     Where even the cheapest ways do not fit, the highest price: the purse ends it.
     """
 
-    def wanted(price: float) -> tuple[Ints, float]:
+    def wanted_at(price: float) -> tuple[Ints, float]:
         chosen = router.next_way(belief, cost, last, sign, price)
         rows = np.flatnonzero(chosen != STOP)
-        return chosen, float(cost[rows, chosen[rows]].sum())
+        wanted = cost[rows, chosen[rows]]
+        return chosen, float(wanted[np.isfinite(wanted)].sum())
 
-    chosen, spend = wanted(0.0)
+    chosen, spend = wanted_at(0.0)
     if spend <= left:
         return 0.0, chosen
     low, high = 0.0, 1e6 / max(float(cost[np.isfinite(cost)].mean()), 1e-12)
     for _ in range(HALVINGS):
         middle = (low + high) / 2 if low else high / 1e3
-        low, high = (low, middle) if wanted(middle)[1] <= left else (middle, high)
-    return high, wanted(high)[0]
+        low, high = (low, middle) if wanted_at(middle)[1] <= left else (middle, high)
+    return high, wanted_at(high)[0]
 
 
 def _pick(work: Work, new: Sequence[Attempt]) -> Pick:
