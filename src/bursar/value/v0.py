@@ -1,7 +1,7 @@
 """V0: predicts how often a policy never seen before will be right at a new prompt.
 
 Paper: Yi-Kai Zhang et al., "V_0: A Generalist Value Model for Any Policy at State Zero", 2026,
-  arXiv:2602.03584; section 3, value as inference from a context of instruction-performance pairs.
+  arXiv:2602.03584; section 4, value as inference from a context of instruction-performance pairs.
 Symbols: C_pi (context) -> history; x -> features; V_0(x, C_pi) -> predict.
 Differs: in place of an embedding model with a trained query adapter and TabPFN, features of any
   source and Bayesian linear regression whose prior over policies is learned, which is attention

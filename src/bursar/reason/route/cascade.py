@@ -1,9 +1,9 @@
 """Cascade: a cheap answer first, and a dearer one where the first does not look right.
 
 Paper: Lingjiao Chen, Matei Zaharia, James Zou, "FrugalGPT: How to Use Large Language Models While
-  Reducing Cost and Improving Performance", 2023, arXiv:2305.05176; section 3, LLM cascade. With an
+  Reducing Cost and Improving Performance", 2023, arXiv:2305.05176; LLM cascade. With an
   estimator that reads the question: Jasper Dekoninck et al., "A Unified Approach to Routing and
-  Cascading for LLMs", 2024, arXiv:2410.10347; section 4.
+  Cascading for LLMs", 2024, arXiv:2410.10347; cascade routing.
 Symbols: g(q, a) -> sign; tau_i -> follows from price.
 Differs: thresholds are not searched: an answer's sign is turned into P(each way right) by a
   logistic regression, and the next way is bought where it adds more than its price; a first way is

@@ -1,7 +1,7 @@
 """Classifier router: for each way a logistic regression says whether it will be right.
 
 Paper: Dujian Ding et al., "Hybrid LLM: Cost-Efficient and Quality-Aware Query Routing", 2024,
-  arXiv:2404.14618; section 3.1; supervised routing in the survey arXiv:2502.00409, section 5.2.
+  arXiv:2404.14618; deterministic router; supervised routing in the survey arXiv:2502.00409.
 Symbols: p_w(x) -> estimate; w -> weight.
 Differs: one regression per way on hashed text features where the paper tunes a DeBERTa for one
   pair of models; trained on each way being right, so that any number of ways share it.

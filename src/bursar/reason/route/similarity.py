@@ -1,8 +1,8 @@
 """Similarity router: a question goes where questions like it were answered right.
 
 Paper: Qitian Jason Hu et al., "RouterBench: A Benchmark for Multi-LLM Routing System", 2024,
-  arXiv:2403.12031; section 4.1, KNN router; similarity-based routing in the survey
-  arXiv:2502.00409, section 5.1.
+  arXiv:2403.12031; KNN router; similarity-based routing in the survey
+  arXiv:2502.00409.
 Symbols: k -> neighbours; P_ij -> estimate; lambda -> 1 / price.
 Differs: text features in place of a sentence encoder's; neighbours count by the square of their
   similarity, and `shrink` imagined neighbours with the ways' means are added.
