@@ -19,6 +19,8 @@ from bursar.workload.tasks.base import Question
 CHARACTERS_PER_TOKEN = 3.0
 """For texts recorded without token counts: an estimate, low for English, near for mathematics."""
 
+GSM8K_SYSTEMS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+
 
 class RecordedTask:
     """Grades recorded texts by what the recording says of them: a table, not a checker.
@@ -155,6 +157,41 @@ def read_qwen25_math(path: str | Path) -> Recording:
                 )
             )
     return _recording("math", questions, samples, ("qwen25",), verifiable=False)
+
+
+def read_gsm8k_solutions(path: str | Path, systems: Sequence[str] = GSM8K_SYSTEMS) -> Recording:
+    """GSM8K's test set, one solution by each of four systems (openai/grade-school-math, MIT).
+
+    Rows {question, ground_truth, <system>: {is_correct, solution}}; a solution ends in
+    "A: <answer>". The `systems` become samples of one arm, `panel`, in an order drawn by the
+    request's seed. Tokens are not recorded: estimated at `CHARACTERS_PER_TOKEN`, marked so.
+    """
+    questions, samples = [], []
+    for number, row in enumerate(_rows(path)):
+        key, prompt = str(number), row["question"]
+        truth = gsm8k_answer(row["ground_truth"])
+        questions.append(Question(id=key, task="gsm8k", prompt=prompt, answer=truth))
+        for system in systems:
+            text = row[system]["solution"]
+            samples.append(
+                Recorded(
+                    question_id=key,
+                    text=text,
+                    answer=gsm8k_answer(text),
+                    right=row[system]["is_correct"],
+                    prompt=prompt,
+                    tokens_in=math.ceil(len(prompt) / CHARACTERS_PER_TOKEN),
+                    tokens_out=math.ceil(len(text) / CHARACTERS_PER_TOKEN),
+                    estimated=True,
+                )
+            )
+    return _recording("gsm8k", questions, samples, ("panel",), verifiable=False)
+
+
+def gsm8k_answer(solution: str) -> str | None:
+    """The answer that a GSM8K solution ends in; None where it states none."""
+    _, mark, answer = solution.rpartition("A:")
+    return answer.replace(",", "").strip() or None if mark else None
 
 
 def _recording(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from scipy.special import expit
 
 from bursar.backends.base import Completion
 
@@ -46,3 +47,13 @@ class StepScorer:
         if task not in self.trusted or completion.hidden is None or not len(completion.hidden):
             return None
         return float(np.asarray(self.head.score(completion.hidden, task))[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class RewardScorer:
+    """A reward that the source reports itself, as `ReplayBackend` does for a recorded one."""
+
+    def score(self, task: str, completion: Completion) -> float | None:
+        """Sigmoid of the reward: reward models are trained so; None where there is none."""
+        reward = completion.meta.get("reward")
+        return None if reward is None else float(expit(float(reward)))

@@ -9,6 +9,9 @@ difficulty       success rates of a task's questions, from a few probes
 arm_difficulty   the same for several prompts or models that share their difficulty
 voting           is the leading answer safely ahead?
 answer_belief    which answer is right, and what would more attempts by each arm buy?
+outcomes         what several ways to answer did on the same questions
+text_features    what a question is like, from its words
+v0               how a policy never seen before will do, from its history
 ttspm            the budget at which a curve saturates
 solve_or_verify  how to split a budget between solutions and verdicts on them
 settings         what models, lengths, samples on a device are worth and cost: a menu
@@ -24,6 +27,7 @@ from bursar.value.edge_reasoning import EdgeReasoning, recorded_value
 from bursar.value.heterogeneous import Returns
 from bursar.value.kinetics import KineticsChoice, overtaking_context
 from bursar.value.majority import majority_at_k, majority_of, weighted_majority_at_k
+from bursar.value.outcomes import Outcomes
 from bursar.value.pass_at_k import pass_at_k
 from bursar.value.power_law import PowerLaw
 from bursar.value.rag_allocation import Informativeness, RagAllocation
@@ -31,7 +35,9 @@ from bursar.value.saturation import Saturation
 from bursar.value.settings import Menu, Setting
 from bursar.value.sigmoid import Sigmoid
 from bursar.value.solve_or_verify import SolveOrVerify, Split
+from bursar.value.text_features import TextFeatures, TextSpace
 from bursar.value.ttspm import TTSPM, budget_of_law
+from bursar.value.v0 import V0
 from bursar.value.voting import p_top_beats_second
 
 CURVES: dict[str, type[ValueCurve]] = {
@@ -43,6 +49,7 @@ CURVES: dict[str, type[ValueCurve]] = {
 __all__ = [
     "CURVES",
     "TTSPM",
+    "V0",
     "AnswerBelief",
     "AnswerLaw",
     "ArmDifficulty",
@@ -51,6 +58,7 @@ __all__ = [
     "Informativeness",
     "KineticsChoice",
     "Menu",
+    "Outcomes",
     "PowerLaw",
     "RagAllocation",
     "Returns",
@@ -59,6 +67,8 @@ __all__ = [
     "Sigmoid",
     "SolveOrVerify",
     "Split",
+    "TextFeatures",
+    "TextSpace",
     "ValueCurve",
     "Votes",
     "budget_of_law",
