@@ -9,13 +9,13 @@ from long_chains import run_long
 from tiny_arena import SEEDS, accuracy, tokens
 
 from bursar.reason.solve import Solution
-from bursar.reason.split import Scale
+from bursar.reason.split import Scale, SplitAndSolve
 
 HARD = 5
 
 
-def runs(strategy: Scale) -> list[Solution]:
-    return [run_long(strategy, count=60, seed=seed) for seed in SEEDS]
+def runs(effort: Scale) -> list[Solution]:
+    return [run_long(SplitAndSolve("scale", effort), count=60, seed=seed) for seed in SEEDS]
 
 
 def test_within_a_point_of_all_hard_at_two_thirds_of_its_tokens() -> None:

@@ -11,7 +11,7 @@ from bursar.budget import Budget
 from bursar.errors import BadInput
 from bursar.reason.purse import Purse
 from bursar.reason.solve import solve
-from bursar.reason.split import ChainSplitter, PromptedSplitter, Scale
+from bursar.reason.split import ChainSplitter, PromptedSplitter, Scale, SplitAndSolve
 from bursar.reason.workbench import Workbench
 from bursar.usage import Usage
 from bursar.workload.tasks import chain
@@ -99,7 +99,7 @@ QUESTION = Question("q", "sums", "A box of 7 {apples}; 2 are eaten. How many are
 def run_prompted(model: Scripted, tokens: float) -> tuple[Budget, list[bool | None], int]:
     budget = Budget({"tokens": tokens})
     bench = Workbench(Purse(budget, {"m": model}), {"sums": Jsonl((QUESTION,), "numeric")})
-    strategy = Scale(PromptedSplitter(), threshold=0.5, hard=3)
+    strategy = SplitAndSolve("scale", Scale(threshold=0.5, hard=3), PromptedSplitter())
     solution = asyncio.run(solve(strategy, [QUESTION], bench))
     assert solution.answers[0].usage.tokens == budget.spent.tokens
     return budget, list(solution.correct), solution.answers[0].attempts

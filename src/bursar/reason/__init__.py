@@ -13,7 +13,7 @@ from bursar.reason.revision import Revision
 from bursar.reason.rounds import RoundRobin
 from bursar.reason.self_consistency import SelfConsistency
 from bursar.reason.single import Single
-from bursar.reason.split import Scale
+from bursar.reason.split import Scale, SplitAndSolve
 from bursar.reason.weighted_vote import WeightedVote
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
@@ -23,7 +23,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "weighted_vote": lambda: RoundRobin("weighted_vote", WeightedVote()),
     "adaptive_consistency": lambda: RoundRobin("adaptive_consistency", AdaptiveConsistency()),
     "revision": lambda: RoundRobin("revision", Revision()),
-    "scale": Scale,
+    "scale": lambda: SplitAndSolve("scale", Scale()),
     "auto": Auto,
     "auto_streamed": AutoStreamed,
 }

@@ -8,6 +8,7 @@ difficulty       success rates of a task's questions, from a few probes
 arm_difficulty   the same for several prompts or models that share their difficulty
 voting           is the leading answer safely ahead?
 answer_belief    which answer is right, and what would more attempts by each arm buy?
+efficiency       accuracy against tokens, as one number
 ttspm            the budget at which a curve saturates
 """
 
@@ -15,6 +16,7 @@ from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
 from bursar.value.arm_difficulty import ArmDifficulty
 from bursar.value.base import ValueCurve
 from bursar.value.difficulty import BetaDifficulty
+from bursar.value.efficiency import e3
 from bursar.value.majority import majority_at_k, majority_of, weighted_majority_at_k
 from bursar.value.pass_at_k import pass_at_k
 from bursar.value.power_law import PowerLaw
@@ -42,6 +44,7 @@ __all__ = [
     "ValueCurve",
     "Votes",
     "budget_of_law",
+    "e3",
     "majority_at_k",
     "majority_of",
     "p_top_beats_second",

@@ -3,12 +3,33 @@
 base       what a part and a splitter are
 chains     chains fall into products and partial sums
 prompted   a language model names the parts and rates them
-scale      easy parts once, hard parts with many attempts
+driver     parts in order, each with the attempts its effort says
+scale, plan_and_budget     such efforts: by difficulty, by a token budget
 """
 
 from bursar.reason.split.base import Part, Splitter
 from bursar.reason.split.chains import ChainSplitter
+from bursar.reason.split.driver import Effort, SplitAndSolve
+from bursar.reason.split.plan_and_budget import (
+    DECAYS,
+    PlanAndBudget,
+    SubQuestions,
+    scheduled,
+)
 from bursar.reason.split.prompted import PromptedSplitter
 from bursar.reason.split.scale import RATERS, Scale
 
-__all__ = ["RATERS", "ChainSplitter", "Part", "PromptedSplitter", "Scale", "Splitter"]
+__all__ = [
+    "DECAYS",
+    "RATERS",
+    "ChainSplitter",
+    "Effort",
+    "Part",
+    "PlanAndBudget",
+    "PromptedSplitter",
+    "Scale",
+    "SplitAndSolve",
+    "Splitter",
+    "SubQuestions",
+    "scheduled",
+]

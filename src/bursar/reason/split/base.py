@@ -19,13 +19,14 @@ from bursar.workload.tasks.base import Question
 class Part:
     """One sub-problem. `template` names earlier parts' results as ``{0}``, ``{1}``, ...
 
-    `difficulty` in [0, 1] is what the splitter thinks of it before anyone has tried, `needs` are
-    the places of the parts whose results it uses.
+    `difficulty` in [0, 1] is what the splitter thinks of it before anyone has tried, `tokens` about
+    what one attempt uses, `needs` are the places of the parts whose results it uses.
     """
 
     template: str
     needs: tuple[int, ...] = ()
     difficulty: float = 0.5
+    tokens: float = 1.0
 
     def prompt(self, results: Sequence[str | None]) -> str:
         """The prompt once the needed results are known; others may be None."""

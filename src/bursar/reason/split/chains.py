@@ -86,7 +86,9 @@ class ChainSplitter:
         sums = expression.count("+") + expression.count("-")
         difficulty = PRODUCT_ERRORS[products - 1] if products else SUM_ERRORS[sums - 1]
         needs = tuple(int(piece.split("}")[0]) for piece in expression.split("{")[1:])
-        return Part(f"chain {expression}\n", needs, difficulty)
+        lines = products + sums
+        tokens = lines**2 + 9 * lines + 6  # each line restates what is left
+        return Part(f"chain {expression}\n", needs, difficulty, tokens)
 
 
 def terms(pieces: Sequence[str]) -> list[Term]:
