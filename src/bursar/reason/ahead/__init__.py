@@ -1,8 +1,12 @@
 """Ahead of time: spending before the questions come.
 
 sleep_time   facts of a context, worked out offline, shorten every question about it
+growth       a spreading growth, whose parameters are asked for
+lookup       the most similar of many runs made beforehand; MCMC beside it
 """
 
+from bursar.reason.ahead.growth import Growth
+from bursar.reason.ahead.lookup import RunDatabase, metropolis
 from bursar.reason.ahead.sleep_time import (
     Context,
     Fact,
@@ -17,10 +21,13 @@ from bursar.reason.ahead.sleep_time import (
 __all__ = [
     "Context",
     "Fact",
+    "Growth",
     "Notes",
+    "RunDatabase",
     "SleepTime",
     "WithNotes",
     "break_even_queries",
+    "metropolis",
     "recall_prefix",
     "recall_text",
 ]
