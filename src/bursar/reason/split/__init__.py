@@ -5,11 +5,13 @@ chains     chains fall into products and partial sums
 prompted   a language model names the parts and rates them
 driver     parts in order, each with the attempts its effort says
 scale, plan_and_budget     such efforts: by difficulty, by a token budget
+dynaicl    demonstrations for each input, under one token budget
 """
 
 from bursar.reason.split.base import Part, Splitter
 from bursar.reason.split.chains import ChainSplitter
 from bursar.reason.split.driver import Effort, SplitAndSolve
+from bursar.reason.split.dynaicl import MetaController, ask_with
 from bursar.reason.split.plan_and_budget import (
     DECAYS,
     PlanAndBudget,
@@ -24,6 +26,7 @@ __all__ = [
     "RATERS",
     "ChainSplitter",
     "Effort",
+    "MetaController",
     "Part",
     "PlanAndBudget",
     "PromptedSplitter",
@@ -31,5 +34,6 @@ __all__ = [
     "SplitAndSolve",
     "Splitter",
     "SubQuestions",
+    "ask_with",
     "scheduled",
 ]
