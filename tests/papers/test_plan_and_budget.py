@@ -61,6 +61,11 @@ def test_beats_uniform_and_unplanned_and_is_near_the_best_split() -> None:
     assert np.mean(mistaken) < 1  # the control: each gets what another one needs
 
 
+def test_e3_counts_accuracy_twice_and_tokens_once() -> None:
+    assert e3(0.8, 100) == pytest.approx(4 * e3(0.4, 100))
+    assert e3(0.8, 100) == pytest.approx(2 * e3(0.8, 200))
+
+
 def test_with_equal_sub_questions_there_is_nothing_to_gain() -> None:
     alike = SubQuestions(np.full(4, 3.0), np.full(4, 1.2), np.zeros(4))
     split, _ = alike.split(88)
@@ -88,6 +93,8 @@ def test_bad_budgets_are_refused() -> None:
         scheduled([1.0], 5, "staircase")
     with pytest.raises(BadInput, match="weights"):
         scheduled([0.0], 5)
+    with pytest.raises(BadInput, match="accuracy"):
+        e3(1.2, 100)
 
 
 def test_on_chains_a_higher_e3_than_equal_attempts_at_equal_tokens() -> None:

@@ -31,7 +31,7 @@ def batch(rng: random.Random, queries: int) -> tuple[Tensor, Tensor, Tensor, Ten
     shown = np.full((queries, MOST), -1)
     said = np.zeros((queries, MOST), np.int64)
     for i in range(queries):
-        rule = HiddenRule.draw(rng)
+        rule = HiddenRule.draw(rng, rng.choice(_LETTERS))
         first = _LETTERS.index(rule.letter) * NUMBERS
         query, *others = rng.sample(range(NUMBERS), 1 + rng.randint(0, MOST))
         asked.append(first + query)

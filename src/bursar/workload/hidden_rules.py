@@ -16,6 +16,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bursar.errors import BadInput
 from bursar.workload.tasks.base import Question
 
 CLASSES = {"k": 0, "l": 1, "m": 2, "n": 4, "o": 8}
@@ -33,9 +34,8 @@ class HiddenRule:
     answers: str
 
     @classmethod
-    def draw(cls, rng: random.Random) -> HiddenRule:
-        """Letters in equal shares; distinct classes may share an answer."""
-        letter = rng.choice(tuple(CLASSES))
+    def draw(cls, rng: random.Random, letter: str) -> HiddenRule:
+        """A rule of `letter`; distinct classes may share an answer."""
         return cls(letter, "".join(rng.choices(ANSWERS, k=CLASSES[letter])))
 
     def value(self, x: int) -> str:
@@ -60,9 +60,9 @@ class Demonstrated:
     pool: tuple[str, ...]
 
     @classmethod
-    def draw(cls, rng: random.Random, name: str) -> Demonstrated:
+    def draw(cls, rng: random.Random, letter: str, name: str) -> Demonstrated:
         """A random rule with a query and every other number as a demonstration."""
-        rule = HiddenRule.draw(rng)
+        rule = HiddenRule.draw(rng, letter)
         query, *others = rng.sample(range(NUMBERS), NUMBERS)
         question = Question(name, TASK, rule.query(query), rule.value(query), rule.letter)
         return cls(question, tuple(rule.line(x) for x in others))
@@ -77,18 +77,30 @@ class HiddenRules:
     levels: tuple[str, ...] = tuple(CLASSES)
     max_tokens: int = 1
 
-    def draw(self, count: int, seed: int) -> list[Demonstrated]:
-        """`count` random questions with their pools."""
-        rng = random.Random(f"{TASK}/{seed}")
-        return [Demonstrated.draw(rng, f"{TASK}-{seed}-{i}") for i in range(count)]
+    def draw(
+        self, count: int, *, seed: int, split: str = "test", levels: Sequence[str] | None = None
+    ) -> list[Demonstrated]:
+        """`count` questions with their pools, levels in turn. Rules are drawn anew each time:
+        `split` changes the draw, there is nothing to hold out by form.
+        """
+        letters = self.levels if levels is None else tuple(levels)
+        if count < 0 or not letters or not set(letters) <= set(CLASSES):
+            raise BadInput(
+                f"{count} questions of levels {list(letters)}: take 0 or more, of "
+                f"{', '.join(CLASSES)}"
+            )
+        rng = random.Random(f"{TASK}/{split}/{seed}")
+        return [
+            Demonstrated.draw(rng, letters[i % len(letters)], f"{TASK}-{split}-{seed}-{i}")
+            for i in range(count)
+        ]
 
     def generate(
         self, count: int, *, seed: int, split: str = "test", levels: Sequence[str] | None = None
     ) -> list[Question]:
-        """The questions alone. Rules are drawn anew each time: nothing is held out by form."""
-        wanted = self.levels if levels is None else tuple(levels)
-        drawn = self.draw(20 * count + 100, seed if split == "test" else -1 - seed)
-        return [d.question for d in drawn if d.question.level in wanted][:count]
+        """The questions of `draw`, without their demonstrations."""
+        drawn = self.draw(count, seed=seed, split=split, levels=levels)
+        return [item.question for item in drawn]
 
     def extract(self, question: Question, text: str) -> str | None:
         """The first letter said."""

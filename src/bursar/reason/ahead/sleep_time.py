@@ -71,14 +71,16 @@ class SleepTime:
 
     async def think(self, contexts: Sequence[Context], bench: Workbench) -> dict[str, str]:
         """Notes on every context, as far as the bench's purse goes."""
-        wanted = {
-            fact.prompt: (fact.chance * context.queries, Question(name, context.task, fact.prompt))
-            for context in contexts
-            for index, fact in enumerate(context.facts)
-            if (name := f"{context.name}/fact-{index}")
-        }
-        likeliest = sorted(wanted.values(), key=lambda pair: -pair[0])
-        questions = [question for uses, question in likeliest if uses >= self.least_uses]
+        asked: dict[str, Question] = {}
+        uses: dict[str, float] = {}
+        for context in contexts:
+            for index, fact in enumerate(context.facts):
+                name = f"{context.name}/fact-{index}"
+                asked.setdefault(fact.prompt, Question(name, context.task, fact.prompt))
+                expected = fact.chance * context.queries
+                uses[fact.prompt] = uses.get(fact.prompt, 0.0) + expected
+        likeliest = sorted(asked, key=lambda prompt: -uses[prompt])
+        questions = [asked[prompt] for prompt in likeliest if uses[prompt] >= self.least_uses]
         answers = await self.offline.solve(questions, bench)
         return {
             question.prompt: answer.text

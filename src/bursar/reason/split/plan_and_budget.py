@@ -115,7 +115,8 @@ class PlanAndBudget:
     """About `tokens` a question, split over its parts, as whole attempts of each part.
 
     A part's uncertainty at one attempt is its difficulty, and falls with attempts^-`exponent`.
-    With `decay` named, the paper's schedule splits instead, with difficulties as weights.
+    With `decay` named, the paper's schedule splits what one attempt each leaves, with difficulty x
+    tokens as weights.
     """
 
     tokens: int
@@ -128,15 +129,16 @@ class PlanAndBudget:
             return []
         cost = np.array([part.tokens for part in parts])
         doubt = np.array([max(part.difficulty, 1e-4) for part in parts])
-        if self.decay is not None:
-            bought = scheduled(doubt * cost, self.tokens, self.decay).astype(float)
-        elif cost.sum() > self.tokens:
+        spare = self.tokens - math.ceil(cost.sum())
+        if spare < 0:
             bought = cost
+        elif self.decay is not None:
+            bought = cost + scheduled(doubt * cost, spare, self.decay)
         else:
             exponent = np.full(len(parts), self.exponent)
             curves = SubQuestions(doubt * cost**self.exponent, exponent, np.zeros(len(parts)))
             bought = curves.split(self.tokens, cost)[0].astype(float)
-        return [max(1, round(number)) for number in bought / cost]
+        return [round(number) for number in bought / cost]
 
 
 def _whole(amounts: Floats, total: int) -> Ints:
