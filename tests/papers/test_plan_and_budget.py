@@ -89,6 +89,8 @@ def test_a_schedule_spends_the_budget_and_never_gives_later_ones_more(decay: str
 def test_bad_budgets_are_refused() -> None:
     with pytest.raises(Infeasible, match="too little"):
         drawn(0).split(10, 5.0)
+    with pytest.raises(BadInput, match="least"):
+        drawn(0).split(10, 0.0)
     with pytest.raises(BadInput, match="decay"):
         scheduled([1.0], 5, "staircase")
     with pytest.raises(BadInput, match="weights"):

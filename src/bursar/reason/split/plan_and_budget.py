@@ -87,10 +87,12 @@ class SubQuestions:
         """(tokens per sub-question, price) with the least total uncertainty; tokens sum to budget.
 
         At the price, uncertainty removed by one more token, each gets the tokens where its own
-        removal has fallen to it: b = (c beta / price)^(1 / (beta + 1)), but at least `least`.
+        removal has fallen to it: b = (c beta / price)^(1 / (beta + 1)), but at least `least` > 0.
         Raises `Infeasible` when `least` alone passes the budget.
         """
         floor = np.broadcast_to(np.asarray(least, dtype=float), self.scale.shape)
+        if not np.all(floor > 0):
+            raise BadInput(f"least is {least}: every sub-question needs more than zero tokens")
         if floor.sum() > budget:
             raise Infeasible(
                 f"{len(floor)} sub-questions need {floor.sum():g} tokens and the budget is "
@@ -133,7 +135,7 @@ class PlanAndBudget:
         if spare < 0:
             bought = cost
         elif self.decay is not None:
-            bought = cost + scheduled(doubt * cost, spare, self.decay)
+            bought = cost + scheduled(doubt * cost, spare, self.decay).astype(float)
         else:
             exponent = np.full(len(parts), self.exponent)
             curves = SubQuestions(doubt * cost**self.exponent, exponent, np.zeros(len(parts)))
