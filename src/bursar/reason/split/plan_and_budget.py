@@ -92,7 +92,7 @@ class SubQuestions:
         """
         floor = np.broadcast_to(np.asarray(least, dtype=float), self.scale.shape)
         if not np.all(floor > 0):
-            raise BadInput(f"least is {least}: every sub-question needs more than zero tokens")
+            raise BadInput(f"least is {floor}: every sub-question needs more than zero tokens")
         if floor.sum() > budget:
             raise Infeasible(
                 f"{len(floor)} sub-questions need {floor.sum():g} tokens and the budget is "
