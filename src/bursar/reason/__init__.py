@@ -16,6 +16,7 @@ from bursar.reason.rounds import RoundRobin
 from bursar.reason.search import SEARCHES, Beam, Lookahead, StepSearch, step_search
 from bursar.reason.self_consistency import SelfConsistency
 from bursar.reason.single import Single
+from bursar.reason.split import Scale, SplitAndSolve
 from bursar.reason.weighted_vote import WeightedVote
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
@@ -29,6 +30,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "tree_of_thoughts": lambda: StepSearch("tree_of_thoughts", Beam, Lookahead()),
     "backtrack": Backtrack,
     "select_search": SelectSearch,
+    "scale": lambda: SplitAndSolve("scale", Scale()),
     "auto": Auto,
     "auto_streamed": AutoStreamed,
 }

@@ -12,6 +12,7 @@ answer_belief    which answer is right, and what would more attempts by each arm
 outcomes         what several ways to answer did on the same questions
 text_features    what a question is like, from its words
 v0               how a policy never seen before will do, from its history
+efficiency       accuracy against tokens, as one number
 ttspm            the budget at which a curve saturates
 solve_or_verify  how to split a budget between solutions and verdicts on them
 settings         what models, lengths, samples on a device are worth and cost: a menu
@@ -26,6 +27,7 @@ from bursar.value.difficulty import BetaDifficulty
 from bursar.value.edge_reasoning import EdgeReasoning, recorded_value
 from bursar.value.heterogeneous import Returns
 from bursar.value.kinetics import KineticsChoice, overtaking_context
+from bursar.value.efficiency import e3
 from bursar.value.majority import majority_at_k, majority_of, weighted_majority_at_k
 from bursar.value.outcomes import Outcomes
 from bursar.value.pass_at_k import pass_at_k
@@ -72,6 +74,7 @@ __all__ = [
     "ValueCurve",
     "Votes",
     "budget_of_law",
+    "e3",
     "majority_at_k",
     "majority_of",
     "overtaking_context",
