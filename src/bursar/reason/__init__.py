@@ -8,6 +8,7 @@ from bursar.reason.auto import Auto
 from bursar.reason.auto_streamed import AutoStreamed
 from bursar.reason.base import Strategy
 from bursar.reason.best_of_n import BestOfN
+from bursar.reason.exits import EXITS, PosteriorVoting
 from bursar.reason.profile import Profile
 from bursar.reason.revision import Revision
 from bursar.reason.rounds import RoundRobin
@@ -21,11 +22,12 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "best_of_n": lambda: RoundRobin("best_of_n", BestOfN()),
     "weighted_vote": lambda: RoundRobin("weighted_vote", WeightedVote()),
     "adaptive_consistency": lambda: RoundRobin("adaptive_consistency", AdaptiveConsistency()),
+    "posterior_voting": lambda: RoundRobin("posterior_voting", PosteriorVoting()),
     "revision": lambda: RoundRobin("revision", Revision()),
     "auto": Auto,
     "auto_streamed": AutoStreamed,
 }
-"""Name -> what makes the strategy."""
+"""Name -> what makes the strategy; `exits.EXITS` has those for models that can be steered."""
 
 
 def strategy(name: str, *, worth: float | None = None, profile: Profile | None = None) -> Strategy:
@@ -33,8 +35,11 @@ def strategy(name: str, *, worth: float | None = None, profile: Profile | None =
 
     Raises `BadInput` with the names there are.
     """
+    if name in EXITS:
+        return EXITS[name]()
     if name not in STRATEGIES:
-        raise BadInput(f"unknown strategy {name!r}; choose one of {', '.join(STRATEGIES)}")
+        known = ", ".join([*STRATEGIES, *EXITS])
+        raise BadInput(f"unknown strategy {name!r}; choose one of {known}")
     if name == "auto":
         return Auto(worth, profile)
     return AutoStreamed(profile) if name == "auto_streamed" else STRATEGIES[name]()

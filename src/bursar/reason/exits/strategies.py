@@ -1,0 +1,16 @@
+"""The strategies that steer a model while it writes, by name; all need a model that can be."""
+
+from collections.abc import Callable
+
+from bursar.reason.base import Strategy
+from bursar.reason.exits.lynx import MAX_TOKENS, ROUNDS, Lynx
+from bursar.reason.exits.self_checks import SelfChecks
+from bursar.reason.exits.texts import SteeredTexts
+
+EXITS: dict[str, Callable[[], Strategy]] = {
+    "self_checks": lambda: SteeredTexts("self_checks", lambda _: SelfChecks(ROUNDS), MAX_TOKENS),
+    "lynx": lambda: SteeredTexts(
+        "lynx", lambda model: SelfChecks(ROUNDS, Lynx().rule(model)), MAX_TOKENS
+    ),
+}
+"""Name -> what makes the strategy."""
