@@ -5,9 +5,11 @@ import asyncio
 import pytest
 from exits_bench import bench, replayed
 
+from bursar.backends.base import Completion
 from bursar.errors import BadInput
 from bursar.reason.exits.strategies import EXITS
 from bursar.reason.exits.texts import last_answer
+from bursar.usage import Usage
 from bursar.workload.tasks import TASKS
 
 CHAINS = TASKS["chain"].generate(6, seed=1, levels=["3"])
@@ -43,8 +45,22 @@ def test_another_task_is_refused(name: str) -> None:
         asyncio.run(EXITS[name]().solve([*CHAINS, *grids], bench(None)))
 
 
-def test_an_attempt_cut_short_does_not_take_back_the_answer_before_it() -> None:
-    task, question = TASKS["chain"], CHAINS[0]
-    assert last_answer(task, question, "2+3=5\n#5\nwrong\n2+3=") == "5"
-    assert last_answer(task, question, "2+3=5\n#5\nwrong\n2+3=6\n#6\n") == "6"
-    assert last_answer(task, question, "2+3=") is None
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("2+3=5\n#5\nwrong\n2+3=", "5"),
+        ("2+3=5\n#5\nwrong\n2+3=6\n#6\n", "6"),
+        ("2+3=", None),
+    ],
+)
+def test_an_attempt_cut_short_does_not_take_back_the_answer_before_it(
+    text: str, answer: str | None
+) -> None:
+    done = Completion(text, Usage.zero(), "length")
+    assert last_answer(TASKS["chain"], CHAINS[0], done) == answer
+
+
+def test_a_share_of_the_tokens_goes_to_every_question() -> None:
+    few = asyncio.run(EXITS["anytime"]().solve(CHAINS, bench(300.0)))
+    assert all(a.text is not None for a in few)
+    assert max(a.usage.tokens or 0.0 for a in few) <= 50

@@ -27,6 +27,8 @@ from bursar.errors import BackendError, BadInput
 from bursar.usage import Usage
 
 WEIGHTS = Path(__file__).parent / "weights"
+STEERABLE = WEIGHTS / "steerable"
+"""Models that write chains only, more or less at length; not among `tiny_sizes`."""
 
 
 def tiny_sizes() -> list[str]:
@@ -39,11 +41,11 @@ def open_tiny(size: str = "tiny-1m", **options: Any) -> TinyBackend:
     """The built-in model named `size`, `options` to its constructor. Raises `BadInput` with the
     names there are.
     """
-    if size not in tiny_sizes():
-        raise BadInput(
-            f"{size!r} is not a built-in model; there are: {', '.join(tiny_sizes()) or 'none'}"
-        )
-    return TinyBackend(WEIGHTS / size, **options)
+    for folder in (WEIGHTS / size, STEERABLE / size):
+        if (folder / "model.safetensors").is_file():
+            return TinyBackend(folder, **options)
+    names = ", ".join([*tiny_sizes(), *(folder.name for folder in sorted(STEERABLE.glob("*")))])
+    raise BadInput(f"{size!r} is not a built-in model; there are: {names or 'none'}")
 
 
 @dataclass(slots=True)

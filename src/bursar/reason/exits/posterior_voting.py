@@ -7,9 +7,10 @@ Symbols: delta -> 1 - confidence; L = 3 -> votes of the leader, of the runner-up
 Differs: a shape is the chance of the likeliest answer and how the rest falls off (geometrically,
   `RATIOS`); the weights come from the votes of earlier questions by expectation-maximisation, and
   are equal without any.
-Checked: tests/papers/test_posterior_voting.py: with shapes learnt from other questions it gives
-  the full vote's answer as often as adaptive consistency at fewer samples; with shapes learnt from
-  a source that always agrees with itself it does not.
+Checked: tests/papers/test_posterior_voting.py: at a confidence of .95 it gives the full vote's
+  answer that often, with a third fewer samples than adaptive consistency at .95 (simulated, the built-in
+  model on short chains, recorded); with shapes of another source it does not. At a level chosen
+  afterwards adaptive consistency does as well.
 """
 
 from __future__ import annotations

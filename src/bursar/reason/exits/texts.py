@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bursar.answer import Answer
 from bursar.backends.base import Completion, Request, Steer
@@ -14,11 +15,13 @@ from bursar.reason.workbench import Workbench
 from bursar.workload.tasks.base import Question, Task
 from bursar.workload.tasks.verdicts import REVISE_MARKER
 
+_PLENTY = 1e9
+
 
 @dataclass(frozen=True, slots=True)
 class SteeredTexts:
     """Buys each question one text of at most `max_tokens` under the steer that `make` gives for
-    the first model's name; its answer is the last one that the text states.
+    the first model's name; `read` finds its answer.
 
     `tasks`: what the steer was made for. Raises `BadInput` on another task, and on a model that
     can't be steered.
@@ -27,6 +30,10 @@ class SteeredTexts:
     name: str
     make: Callable[[str], Steer]
     max_tokens: int
+    read: Callable[[Task, Question, Completion], str | None]
+    share: bool = False
+    """Whether a limit on tokens is dealt out in equal shares; else texts are bought whole, in
+    order, for as long as it lasts."""
     tasks: frozenset[str] = frozenset({"chain"})
 
     async def solve(
@@ -36,30 +43,48 @@ class SteeredTexts:
         self._check(questions, bench)
         steer = self.make(backend)
         works = [Work(q) for q in questions]
-        calls = [
-            Call(
-                backend,
-                Request(
-                    prompt=w.question.prompt,
-                    max_tokens=self.max_tokens,
-                    question_id=w.question.id,
-                    temperature=bench.temperature,
-                    seed=bench.seed,
-                    steer=steer,
-                ),
+        room = self._room(len(works), bench) if works else 0.0
+        calls = []
+        for work in works:
+            request = Request(
+                prompt=work.question.prompt,
+                max_tokens=self.max_tokens,
+                question_id=work.question.id,
+                temperature=bench.temperature,
+                seed=bench.seed,
+                steer=steer,
             )
-            for w in works
-        ]
+            prompt = bench.purse.upper_bound(Call(backend, request)).tokens_in or 0.0
+            most = max(1, min(self.max_tokens, math.floor(room - prompt)))
+            calls.append(Call(backend, replace(request, max_tokens=most)))
         bought = 0
         for work, done in zip(works, await bench.purse.complete(calls), strict=True):
             if done is not None and not isinstance(done, BackendError):
-                work.attempts.append(_read(work, backend, bench, done))
+                work.attempts.append(self._attempt(work, bench, done))
                 work.stopped = "enough"
                 bought += 1
         picks = tuple(Pick(w.attempts[-1].answer if w.attempts else None, None) for w in works)
         if on_round:
             on_round(Round(bench.purse.spent, None, bought, picks))
         return [to_answer(w, p) for w, p in zip(works, picks, strict=True)]
+
+    def _room(self, count: int, bench: Workbench) -> float:
+        """The most tokens, prompt and all, that one of `count` texts may use."""
+        limited = self.share and "tokens" in bench.purse.limited
+        return bench.purse.left("tokens") / count if limited else _PLENTY
+
+    def _attempt(self, work: Work, bench: Workbench, done: Completion) -> Attempt:
+        task = bench.tasks[work.question.task]
+        answer = self.read(task, work.question, done)
+        return Attempt(
+            arm=Arm(bench.backends[0], bench.temperature),
+            text=done.text,
+            answer=answer,
+            usage=done.usage,
+            verified=task.check(work.question, answer) if bench.checker_at_hand(work) else None,
+            logprob=done.logprob,
+            truncated=done.stop_reason == "length",
+        )
 
     def _check(self, questions: Sequence[Question], bench: Workbench) -> None:
         backend = bench.backends[0]
@@ -76,23 +101,9 @@ class SteeredTexts:
             )
 
 
-def _read(work: Work, backend: str, bench: Workbench, done: Completion) -> Attempt:
-    task = bench.tasks[work.question.task]
-    answer = last_answer(task, work.question, done.text)
-    return Attempt(
-        arm=Arm(backend, bench.temperature),
-        text=done.text,
-        answer=answer,
-        usage=done.usage,
-        verified=task.check(work.question, answer) if bench.checker_at_hand(work) else None,
-        logprob=done.logprob,
-        truncated=done.stop_reason == "length",
-    )
-
-
-def last_answer(task: Task, question: Question, text: str) -> str | None:
-    """The last answer that `text` states in any attempt: one cut short does not take back the
+def last_answer(task: Task, question: Question, done: Completion) -> str | None:
+    """The last answer that a text states in any attempt: one cut short does not take back the
     answer before it."""
-    attempts = reversed(text.split(REVISE_MARKER))
+    attempts = reversed(done.text.split(REVISE_MARKER))
     found = (task.extract(question, attempt) for attempt in attempts)
     return next((answer for answer in found if answer is not None), None)
