@@ -5,7 +5,6 @@ depend on where a text will end, so every rule is played on the looks at the ful
 shows that a rule at work says the same.
 """
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -14,9 +13,9 @@ from tiny_arena import SEEDS, questions, run
 
 from bursar.backends.tiny import open_tiny
 from bursar.reason.exits.conformal import threshold
-from bursar.reason.exits.lynx import ExitProbe, Lynx, probe_of
+from bursar.reason.exits.lynx import Lynx, probe_of
 from bursar.reason.exits.strategies import EXITS
-from bursar.training.exit_looks import LEVELS, Labelled, collect
+from bursar.training.exit_looks import LEVELS, Labelled, Played, collect, play
 
 MODEL = "tiny-0.3m"
 ALPHAS = (0.02, 0.05, 0.1, 0.15, 0.2)
@@ -31,35 +30,9 @@ def texts() -> Labelled:
     return Labelled.join(parts)
 
 
-@dataclass(frozen=True)
-class Played:
-    """Per text: whether it was left early, with the right answer, after how many tokens."""
-
-    left: np.ndarray
-    right: np.ndarray
-    tokens: np.ndarray
-
-    @property
-    def premature(self) -> float:
-        return float((self.left & ~self.right).mean())
-
-
-def play(scores: np.ndarray, above: float) -> Played:
-    """Leave each text at its first look above a threshold."""
-    held = texts()
-    rows, at = held.looks.rows, np.flatnonzero(held.last)
-    first = at.copy()
-    exits = np.flatnonzero(scores > above)[::-1]
-    first[rows[exits]] = exits  # the earliest is written last
-    left = np.zeros(len(at), np.bool_)
-    left[rows[exits]] = True
-    tokens = np.where(left, held.looks.said[first] + 1, held.lengths)
-    return Played(left, held.safe[first], tokens)
-
-
 def by_probe(alpha: float) -> Played:
     probe = probe_of(MODEL)
-    return play(probe.score(texts().looks), threshold(probe.by_trajectory, alpha))
+    return play(texts(), probe.score(texts().looks), threshold(probe.by_trajectory, alpha))
 
 
 def slack(alpha: float, count: int) -> float:
@@ -76,7 +49,7 @@ def test_at_most_alpha_of_the_texts_are_left_with_a_wrong_answer(alpha: float) -
 
 
 def test_tokens_are_cut_by_a_third_at_no_less_than_full_accuracy() -> None:
-    full, lynx = play(np.zeros(len(texts().safe)), np.inf), by_probe(0.1)
+    full, lynx = play(texts(), np.zeros(len(texts().safe), np.float32), np.inf), by_probe(0.1)
     assert lynx.tokens.mean() < 0.7 * full.tokens.mean()
     assert lynx.right.mean() > full.right.mean() - 0.01
 
@@ -84,13 +57,13 @@ def test_tokens_are_cut_by_a_third_at_no_less_than_full_accuracy() -> None:
 def test_more_right_than_a_fixed_cut_and_a_likelihood_threshold_at_equal_tokens() -> None:
     likelihood = texts().looks.logprobs[:, 0]
     grid = np.quantile(likelihood, np.linspace(0, 1, 200))
-    fixed = [play(texts().looks.attempts, k - 0.5) for k in range(1, 5)]
+    fixed = [play(texts(), texts().looks.attempts.astype(np.float32), k - 0.5) for k in range(1, 5)]
     cut, likely = [], []
     for alpha in ALPHAS:
         lynx = by_probe(alpha)
         spent = lynx.tokens.mean()
-        same = min(grid, key=lambda g: abs(play(likelihood, g).tokens.mean() - spent))
-        likely.append(lynx.right.mean() - play(likelihood, same).right.mean())
+        same = min(grid, key=lambda g: abs(play(texts(), likelihood, g).tokens.mean() - spent))
+        likely.append(lynx.right.mean() - play(texts(), likelihood, same).right.mean())
         # the line between the cuts at k attempts: some texts get one more than others
         cuts = np.interp(spent, [f.tokens.mean() for f in fixed], [f.right.mean() for f in fixed])
         cut.append(lynx.right.mean() - cuts)
@@ -108,7 +81,7 @@ def test_calibrated_by_looks_the_many_looks_of_a_text_add_up() -> None:
         above = threshold(probe.by_event, alpha)
         looks = float((scores[~held.safe] > above).mean())
         assert looks <= alpha + 1.5 * slack(alpha, int(wrong.sum()))  # the paper's guarantee
-        played = play(scores, above)
+        played = play(held, scores, above)
         excess.append((played.left & ~played.right)[wrong].mean() - looks)
     assert np.mean(excess) > 0.01
 
@@ -118,7 +91,7 @@ def test_shuffled_scores_are_left_wrongly_far_more_often() -> None:
     scores = probe_of(MODEL).score(texts().looks)
     shuffled = np.random.default_rng(0).permutation(scores)
     above = threshold(probe_of(MODEL).by_trajectory, 0.1)
-    assert play(shuffled, above).premature > 0.1 + slack(0.1, len(texts().lengths))
+    assert play(texts(), shuffled, above).premature > 0.1 + slack(0.1, len(texts().lengths))
 
 
 def test_the_strategy_says_what_the_looks_said() -> None:
@@ -127,4 +100,3 @@ def test_the_strategy_says_what_the_looks_said() -> None:
     assert [bool(c) for c in solution.correct] == expected.right[:COUNT].tolist()
     said = [a.usage.tokens_out for a in solution.answers]
     assert said == expected.tokens[:COUNT].tolist()
-    assert isinstance(probe_of(MODEL), ExitProbe)

@@ -70,6 +70,35 @@ class Labelled:
         return np.append(self.looks.rows[1:] != self.looks.rows[:-1], True)
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What an exit rule made of texts, per text: left early, right in the end, tokens said."""
+
+    left: Bools
+    right: Bools
+    tokens: NDArray[np.int64]
+
+    @property
+    def premature(self) -> float:
+        """Share of the texts that were left with a wrong answer."""
+        return float((self.left & ~self.right).mean())
+
+
+def play(texts: Labelled, scores: NDArray[np.float32], above: float) -> Played:
+    """Leave each text at its first look whose score (n,) exceeds `above`.
+
+    What a text says does not depend on where it will be left, so this is what a rule at work does.
+    """
+    last = np.flatnonzero(texts.last)
+    at = np.searchsorted(last, np.arange(len(scores)))  # look -> its text among those with looks
+    exits = np.flatnonzero(scores > above)[::-1]
+    chosen, left = last.copy(), np.zeros(len(last), np.bool_)
+    chosen[at[exits]] = exits  # the earliest is written last
+    left[at[exits]] = True
+    tokens = np.where(left, texts.looks.said[chosen] + 1, texts.lengths[texts.looks.rows[last]])
+    return Played(left, texts.safe[chosen], tokens)
+
+
 def collect(engine: Engine, questions: Sequence[Question], *, seed: int) -> Labelled:
     """Every look at the full texts of chain `questions`, text by text and in order."""
     recorder = Recorder()

@@ -8,9 +8,9 @@ Differs: a shape is the chance of the likeliest answer and how the rest falls of
   `RATIOS`); the weights come from the votes of earlier questions by expectation-maximisation, and
   are equal without any.
 Checked: tests/papers/test_posterior_voting.py: at a confidence of .95 it gives the full vote's
-  answer that often, with a third fewer samples than adaptive consistency at .95 (simulated, the built-in
-  model on short chains, recorded); with shapes of another source it does not. At a level chosen
-  afterwards adaptive consistency does as well.
+  answer that often, with a third fewer samples than adaptive consistency at .95 (simulated; fewer
+  too by the built-in model on short chains and on recorded answers); with shapes of another source
+  it does not. At a level chosen afterwards adaptive consistency does as well.
 """
 
 from __future__ import annotations
