@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bursar.reason.base import Strategy
 from bursar.reason.exits.anytime import best_so_far
+from bursar.reason.exits.budget_guidance import BudgetGuidance, predictor_of
 from bursar.reason.exits.forced_answer import ForcedAnswer
 from bursar.reason.exits.lynx import MAX_TOKENS, ROUNDS, Lynx
 from bursar.reason.exits.self_checks import SelfChecks
@@ -21,6 +22,13 @@ EXITS: dict[str, Callable[[], Strategy]] = {
         lambda _: ForcedAnswer(SelfChecks(ROUNDS)),
         MAX_TOKENS,
         best_so_far,
+        share=True,
+    ),
+    "budget_guidance": lambda: SteeredTexts(
+        "budget_guidance",
+        lambda model: ForcedAnswer(BudgetGuidance(predictor_of(model))),
+        MAX_TOKENS,
+        last_answer,
         share=True,
     ),
 }
