@@ -20,7 +20,7 @@ from bursar.backends.base import Request, State, Steering
 from bursar.backends.tiny import open_tiny
 from bursar.backends.tiny.backend import WEIGHTS
 from bursar.backends.tiny.guided import generate
-from bursar.reason.exits.budget_guidance import NUM_KINDS, kinds
+from bursar.reason.exits.budget_guidance import CHECK
 from bursar.reason.exits.self_checks import NEWLINE, Floats
 from bursar.workload.tasks import TASKS
 
@@ -51,11 +51,11 @@ class Watching:
 
 
 def collect(model: str, questions: int, *, seed: int, split: str) -> tuple[Tensor, Tensor, Tensor]:
-    """States (n, width), the kinds of token said next (n,), log(tokens still to come + 1) (n,)."""
+    """States (n, width), whether a check is next (n,), log(tokens still to come + 1) (n,)."""
     asked = TASKS["chain"].generate(questions, seed=seed, split=split, levels=LEVELS)
-    watching, engine = Watching(), open_tiny(model).engine
+    watching = Watching()
     texts = generate(
-        engine,
+        open_tiny(model).engine,
         [Request(q.prompt, MAX_TOKENS, q.id, temperature=TEMPERATURE, seed=seed) for q in asked],
         watching,
     )
@@ -63,13 +63,11 @@ def collect(model: str, questions: int, *, seed: int, split: str) -> tuple[Tenso
     whole = np.array([t.stop_reason == "stop" for t in texts])[rows]
     rows, said = rows[whole], said[whole]
     following = np.array([texts[r].tokens[s] for r, s in zip(rows, said, strict=True)])
-    following = kinds(engine.model.config.vocab)[following]
-    known = following < NUM_KINDS
     left = np.array([len(t.tokens) for t in texts])[rows] - said
     return (
-        torch.from_numpy(np.concatenate(watching.hidden)[whole][known]),
-        torch.from_numpy(following[known]),
-        torch.from_numpy(np.log1p(left[known])).float(),
+        torch.from_numpy(np.concatenate(watching.hidden)[whole]),
+        torch.from_numpy((following == CHECK).astype(np.int64)),
+        torch.from_numpy(np.log1p(left)).float(),
     )
 
 
@@ -94,7 +92,7 @@ def main() -> None:
     hidden, following, log_left = collect(
         chosen.model, chosen.questions, seed=chosen.seed + 100, split="train"
     )
-    head = nn.Sequential(nn.Linear(hidden.shape[1], 48), nn.ReLU(), nn.Linear(48, 2 * NUM_KINDS))
+    head = nn.Sequential(nn.Linear(hidden.shape[1], 48), nn.ReLU(), nn.Linear(48, 4))
     mean, scale = hidden.mean(0), hidden.std(0) + 1e-6
     inputs = (hidden - mean) / scale
     epochs, batch = 20, 512

@@ -12,10 +12,10 @@ from bursar.workload.tasks import TASKS
 from bursar.workload.tasks.base import Question
 
 
-def bench(tokens: float | None) -> Workbench:
+def bench(tokens: float | None, strategy: str = "") -> Workbench:
     limits = None if tokens is None else {"tokens": tokens}
-    backend = open_backend("tiny-0.3m")
-    return Workbench(Purse(Budget(limits), {"tiny-0.3m": backend}), TASKS)
+    model = "tiny-0.3m-checks" if strategy == "budget_guidance" else "tiny-0.3m"
+    return Workbench(Purse(Budget(limits), {model: open_backend(model)}), TASKS)
 
 
 class Answering:

@@ -18,7 +18,7 @@ CHAINS = TASKS["chain"].generate(6, seed=1, levels=["3"])
 @pytest.mark.parametrize("name", EXITS)
 def test_never_over_and_the_receipts_add_up(name: str) -> None:
     for tokens in (150.0, 900.0, 10_000.0):
-        at = bench(tokens)
+        at = bench(tokens, name)
         answers = asyncio.run(EXITS[name]().solve(CHAINS, at))
         spent = at.purse.spent.tokens or 0.0
         assert spent <= tokens
@@ -28,7 +28,7 @@ def test_never_over_and_the_receipts_add_up(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXITS)
 def test_the_same_seed_gives_the_same_answers(name: str) -> None:
-    first, again = (asyncio.run(EXITS[name]().solve(CHAINS, bench(None))) for _ in range(2))
+    first, again = (asyncio.run(EXITS[name]().solve(CHAINS, bench(None, name))) for _ in range(2))
     assert [a.text for a in first] == [a.text for a in again]
 
 
@@ -42,7 +42,7 @@ def test_a_model_without_states_to_see_is_refused(name: str) -> None:
 def test_another_task_is_refused(name: str) -> None:
     grids = TASKS["sudoku4"].generate(2, seed=1)
     with pytest.raises(BadInput, match="not sudoku4: leave these questions out"):
-        asyncio.run(EXITS[name]().solve([*CHAINS, *grids], bench(None)))
+        asyncio.run(EXITS[name]().solve([*CHAINS, *grids], bench(None, name)))
 
 
 @pytest.mark.parametrize(
