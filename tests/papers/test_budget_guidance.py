@@ -20,7 +20,8 @@ from bursar.workload.tasks import TASKS
 
 MODEL = "tiny-0.3m-checks"
 TARGETS = (85, 100, 115, 130)
-"""No such chain takes fewer than 63; closer to it guided texts overshoot (80: by 10.3 %, 70: by 14 %)."""
+"""Chosen after looking: such a chain takes 63 tokens at least, and near it guided texts overshoot,
+at 80 by 10.3 % and at 70 by 14 %."""
 ROOM = 400
 
 
