@@ -4,7 +4,7 @@ A backend is asynchronous and batched: callers may await many `complete` calls a
 backend may run them together. Every completion says what it used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -26,6 +26,38 @@ class Kept(Protocol):
     @property
     def length(self) -> int:
         """Tokens of the whole text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a steer sees before a token of each of n texts is drawn."""
+
+    rows: NDArray[np.int64]
+    """(n,): numbers of the texts, from 0, as `Steer.begin` was told of them."""
+    last_tokens: NDArray[np.int64]
+    """(n,): what was said last; -1 where nothing was."""
+    last_logprobs: NDArray[np.float32]
+    """(n,): the model's own log-probabilities of `last_tokens`; 0 where there is none."""
+    said: int
+    """Tokens said so far."""
+    left: NDArray[np.int64]
+    """(n,): tokens that may still be said."""
+    hidden: NDArray[np.float32]
+    """(n, width): final hidden states, after the last token."""
+    logits: NDArray[np.float32]
+    """(n, vocab): the model's own; not to be written to."""
+
+
+Steering = Callable[[State], NDArray[np.float32]]
+"""Of one run of texts: returns the logits (n, vocab) to draw from."""
+
+
+class Steer(Protocol):
+    """Changes what a model says while it says it. Equal steers do the same."""
+
+    def begin(self, prompts: Sequence[Sequence[int]]) -> Steering:
+        """A steering of fresh texts that go on from `prompts` (token ids, prefix included)."""
         ...
 
 
@@ -55,6 +87,8 @@ class Request:
     after: Kept | None = None
     """Go on from this text of the same backend, which is `prompt` + `prefix`, instead of running
     them: they cost no input tokens."""
+    steer: Steer | None = None
+    """Only for backends that say so (`steers`): others have no state to show."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from bursar.cli.screen import (
 )
 from bursar.errors import BadInput
 from bursar.reason import STRATEGIES
+from bursar.reason.exits import EXITS
 from bursar.report.html import write_page
 from bursar.report.record import load_record
 from bursar.report.tables import compare_tables, solve_tables
@@ -58,7 +59,7 @@ def solve(
     sources: Sources,
     budget: Annotated[str, typer.Option(help='such as "20k tokens" or "0.5 USD"')],
     model: Models = "tiny-1m",
-    strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "auto",
+    strategy: Annotated[str, typer.Option(help=", ".join([*STRATEGIES, *EXITS]))] = "auto",
     questions: Questions = None,
     levels: Levels = "",
     seed: Seed = 0,

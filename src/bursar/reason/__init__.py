@@ -10,6 +10,7 @@ from bursar.reason.auto_streamed import AutoStreamed
 from bursar.reason.base import Strategy
 from bursar.reason.best_of_n import BestOfN
 from bursar.reason.parallel import Backtrack, SelectSearch
+from bursar.reason.exits import EXITS, PosteriorVoting
 from bursar.reason.profile import Profile
 from bursar.reason.revision import Revision
 from bursar.reason.rounds import RoundRobin
@@ -25,6 +26,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "best_of_n": lambda: RoundRobin("best_of_n", BestOfN()),
     "weighted_vote": lambda: RoundRobin("weighted_vote", WeightedVote()),
     "adaptive_consistency": lambda: RoundRobin("adaptive_consistency", AdaptiveConsistency()),
+    "posterior_voting": lambda: RoundRobin("posterior_voting", PosteriorVoting()),
     "revision": lambda: RoundRobin("revision", Revision()),
     **{name: partial(step_search, name) for name in SEARCHES},
     "tree_of_thoughts": lambda: StepSearch("tree_of_thoughts", Beam, Lookahead()),
@@ -34,7 +36,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "auto": Auto,
     "auto_streamed": AutoStreamed,
 }
-"""Name -> what makes the strategy."""
+"""Name -> what makes the strategy; `exits.EXITS` has those for models that can be steered."""
 
 STEP_SEARCHES = (*SEARCHES, "tree_of_thoughts")
 """Those that buy single steps."""
@@ -45,8 +47,11 @@ def strategy(name: str, *, worth: float | None = None, profile: Profile | None =
 
     Raises `BadInput` with the names there are.
     """
+    if name in EXITS:
+        return EXITS[name]()
     if name not in STRATEGIES:
-        raise BadInput(f"unknown strategy {name!r}; choose one of {', '.join(STRATEGIES)}")
+        known = ", ".join([*STRATEGIES, *EXITS])
+        raise BadInput(f"unknown strategy {name!r}; choose one of {known}")
     if name == "auto":
         return Auto(worth, profile)
     return AutoStreamed(profile) if name == "auto_streamed" else STRATEGIES[name]()

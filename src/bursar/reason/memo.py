@@ -18,6 +18,7 @@ class Memo:
 
     def __init__(self, backend: Backend) -> None:
         self.name = backend.name
+        self.steers = bool(getattr(backend, "steers", False))
         self._backend = backend
         self._known: dict[Request, Completion] = {}
 

@@ -20,6 +20,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from bursar.backends.base import Completion, Request
 from bursar.backends.merging import Merged
 from bursar.backends.tiny.engine import Engine, Generation
+from bursar.backends.tiny.guided import generate
 from bursar.backends.tiny.model import Llama
 from bursar.backends.tiny.tokenizer import Tokenizer
 from bursar.backends.token_price import TokenPrice
@@ -27,6 +28,8 @@ from bursar.errors import BadInput
 from bursar.usage import Usage
 
 WEIGHTS = Path(__file__).parent / "weights"
+STEERABLE = WEIGHTS / "steerable"
+"""Models that write chains only, more or less at length; not among `tiny_sizes`."""
 
 
 def tiny_sizes() -> list[str]:
@@ -39,11 +42,11 @@ def open_tiny(size: str = "tiny-1m", **options: Any) -> TinyBackend:
     """The built-in model named `size`, `options` to its constructor. Raises `BadInput` with the
     names there are.
     """
-    if size not in tiny_sizes():
-        raise BadInput(
-            f"{size!r} is not a built-in model; there are: {', '.join(tiny_sizes()) or 'none'}"
-        )
-    return TinyBackend(WEIGHTS / size, **options)
+    for folder in (WEIGHTS / size, STEERABLE / size):
+        if (folder / "model.safetensors").is_file():
+            return TinyBackend(folder, **options)
+    names = ", ".join([*tiny_sizes(), *(folder.name for folder in sorted(STEERABLE.glob("*")))])
+    raise BadInput(f"{size!r} is not a built-in model; there are: {names or 'none'}")
 
 
 class TinyBackend:
@@ -54,6 +57,8 @@ class TinyBackend:
     run took on `clock`. Dollars are unknown unless a price is given.
     One thread is the default because the matrices are too small for two to help.
     """
+
+    steers = True
 
     def __init__(
         self,
@@ -115,8 +120,22 @@ class TinyBackend:
     def _generate(self, requests: Sequence[Request]) -> tuple[list[Generation], float]:
         start = self._clock()
         with self._pools.limit(limits=self._threads, user_api="blas"):
-            generations = self.engine.run(requests, self._clock)
+            generations = self._run_by_steer(requests)
         return generations, self._clock() - start
+
+    def _run_by_steer(self, requests: Sequence[Request]) -> list[Generation]:
+        """The engine runs what is not steered, `guided` the rest, steer by steer."""
+        done: dict[int, Generation] = {}
+        for steer in dict.fromkeys(r.steer for r in requests):
+            mine = [i for i, r in enumerate(requests) if r.steer == steer]
+            asked = [requests[i] for i in mine]
+            said = (
+                self.engine.run(asked, self._clock)
+                if steer is None
+                else generate(self.engine, asked, steer, self._clock)
+            )
+            done.update(zip(mine, said, strict=True))
+        return [done[i] for i in range(len(requests))]
 
     def _completion(self, request: Request, said: Generation, seconds: float) -> Completion:
         return Completion(

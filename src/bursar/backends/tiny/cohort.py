@@ -121,6 +121,11 @@ class Cohort:
         return self._tokens[: len(self.rows), self.length - 1]
 
     @property
+    def last_logprobs(self) -> Floats:
+        """(rows,)."""
+        return self._logprobs[: len(self.rows), self.length - 1]
+
+    @property
     def positions(self) -> Ints:
         """Position of the next column in each row's own text (rows,)."""
         return self.length - self.pad[: len(self.rows)]
