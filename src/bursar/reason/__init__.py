@@ -9,8 +9,8 @@ from bursar.reason.auto import Auto
 from bursar.reason.auto_streamed import AutoStreamed
 from bursar.reason.base import Strategy
 from bursar.reason.best_of_n import BestOfN
-from bursar.reason.parallel import Backtrack, SelectSearch
 from bursar.reason.exits import EXITS, PosteriorVoting
+from bursar.reason.parallel import Backtrack, SelectSearch
 from bursar.reason.profile import Profile
 from bursar.reason.revision import Revision
 from bursar.reason.rounds import RoundRobin

@@ -61,6 +61,7 @@ TAGS: dict[str, Tags] = {
     "best_of_n": tags("parallel", "verification"),
     "weighted_vote": tags("parallel", "verification aggregation"),
     "adaptive_consistency": tags("parallel", "aggregation", stops=True),
+    "posterior_voting": tags("parallel", "aggregation", stops=True),
     "revision": tags("sequential", "stimulation", "sources that go on", stops=True),
     "beam": _TREE,
     "dvts": _TREE,
@@ -70,6 +71,9 @@ TAGS: dict[str, Tags] = {
     "mcts": _TREE,
     "particles": _TREE,
     "tree_of_thoughts": _TREE,
+    "backtrack": tags("sequential", "search", "sources that go on", stops=True),
+    "select_search": tags("hybrid", "search", "sources that go on", stops=True),
+    "scale": tags("hybrid", "aggregation", stops=True),
     "auto": tags("parallel", "verification aggregation", stops=True),
     "auto_streamed": tags("parallel", "verification aggregation", stops=True),
 }
@@ -164,15 +168,15 @@ def _what(requests: Sequence[Request]) -> What:
     texts: dict[str, list[str]] = {}
     for request in requests:
         if request.max_tokens:  # not one that only runs the prompt
-            texts.setdefault(request.question_id, []).append(request.prefix)
-    if all(len(prefixes) < 2 for prefixes in texts.values()):
+            texts.setdefault(request.question_id, []).append(request.prompt + request.prefix)
+    if all(len(begun) < 2 for begun in texts.values()):
         return "single"
-    if not any(prefix for prefixes in texts.values() for prefix in prefixes):
+    if all(len(set(begun)) == 1 for begun in texts.values()):
         return "parallel"
     one_line = all(
         later.startswith(earlier) and later != earlier
-        for prefixes in texts.values()
-        for earlier, later in pairwise(prefixes)
+        for begun in texts.values()
+        for earlier, later in pairwise(begun)
     )
     return "sequential" if one_line else "hybrid"
 

@@ -25,9 +25,9 @@ from bursar.value.arm_difficulty import ArmDifficulty
 from bursar.value.base import ValueCurve
 from bursar.value.difficulty import BetaDifficulty
 from bursar.value.edge_reasoning import EdgeReasoning, recorded_value
+from bursar.value.efficiency import e3
 from bursar.value.heterogeneous import Returns
 from bursar.value.kinetics import KineticsChoice, overtaking_context
-from bursar.value.efficiency import e3
 from bursar.value.majority import majority_at_k, majority_of, weighted_majority_at_k
 from bursar.value.outcomes import Outcomes
 from bursar.value.pass_at_k import pass_at_k

@@ -57,7 +57,7 @@ def generate(
         if out_of_time():
             break
         rows = [
-            Row(i, requests[i], Prompt(tokenized[i][0], 1), tokenized[i][1],
+            Row(i, requests[i], Prompt(len(tokenized[i][0]), 1, tokenized[i][0]), tokenized[i][1],
                 draw_key(requests[i]), stop_set=0, pays_prompt=True)
             for i in order[start : start + _BATCH]
         ]  # fmt: skip
@@ -111,7 +111,7 @@ def _run(
 
 def _prefill(engine: Engine, rows: Sequence[Row]) -> Floats:
     """Run the prompts; returns the states (rows, width) after their last tokens."""
-    lengths = np.array([len(row.prompt.tokens) for row in rows])
+    lengths = np.array([row.prompt.length for row in rows])
     tokens = np.zeros((len(rows), int(lengths.max())), np.int64)
     for i, row in enumerate(rows):
         tokens[i, : lengths[i]] = row.prompt.tokens
@@ -141,7 +141,7 @@ def _generation(engine: Engine, cohort: Cohort, i: int, ended: bool) -> Generati
         stop_reason="stop" if ended else "length",
         stop=None,
         hidden=None,
-        prompt_tokens=len(row.prompt.tokens),
+        prompt_tokens=row.prompt.length,
         pays_prompt=True,
         steps_share=row.steps_share,
     )
