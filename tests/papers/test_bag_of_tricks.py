@@ -1,5 +1,5 @@
-"""Claim: with one protocol at equal tokens, best-of-N does better at a temperature that was tuned on
-other questions, and the ranking of six methods changes as the verifier gets noisier.
+"""Claim: with one protocol at equal tokens, best-of-N does better at a temperature tuned on other
+questions, and the ranking of six methods changes as the verifier gets noisier.
 
 The long version is benchmarks/bag_of_tricks.py.
 """
