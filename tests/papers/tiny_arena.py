@@ -48,25 +48,29 @@ def run(
     tasks: Mapping[str, Task] = TASKS,
 ) -> Solution:
     """One strategy on `count` questions within `tokens`; None: no limit."""
-    known = bench(model, tokens=tokens, seed=seed, check=check, tasks=tasks)
-    solution = asyncio.run(solve(strategy, questions(task, levels, count, seed), known))
-    counted = [b for b in known.purse.backends.values() if isinstance(b, Counted)]
-    check_books(known.purse, counted, strategy.name)
+    at_hand = bench(model, tokens=tokens, seed=seed, check=check, tasks=tasks)
+    return solved(strategy, questions(task, levels, count, seed), at_hand)
+
+
+def solved(strategy: Strategy, asked: Sequence[Question], at_hand: Workbench) -> Solution:
+    """One strategy on `asked`; fails where it used a model without the purse."""
+    solution = asyncio.run(solve(strategy, asked, at_hand))
+    counted = [b for b in at_hand.purse.backends.values() if isinstance(b, Counted)]
+    check_books(at_hand.purse, counted, strategy.name)
     return solution
 
 
 def bench(
-    model: str,
-    *,
+    *models: str,
     tokens: float | None = None,
     seed: int = 0,
     check: bool = True,
     tasks: Mapping[str, Task] = TASKS,
 ) -> Workbench:
-    """A workbench with the remembered draws of `model`, which counts what is asked of it."""
+    """A workbench with the remembered draws of `models`, which count what is asked of them."""
     purse = Purse(
         Budget(None if tokens is None else {"tokens": tokens}),
-        {model: Counted(remembered(model))},
+        {model: Counted(remembered(model)) for model in models},
     )
     return equipped(purse, tasks, seed=seed, check=check)
 
@@ -79,4 +83,7 @@ def tokens(runs: Sequence[Solution]) -> float:
     return sum(r.spent.tokens or 0.0 for r in runs) / len(runs)
 
 
-__all__ = ["SEEDS", "accuracy", "bench", "questions", "remembered", "run", "tiny_sizes", "tokens"]
+__all__ = [
+    "SEEDS", "accuracy", "bench", "questions", "remembered", "run", "solved", "tiny_sizes",
+    "tokens",
+]  # fmt: skip

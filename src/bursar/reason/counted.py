@@ -20,6 +20,7 @@ class Counted:
 
     def __init__(self, backend: Backend) -> None:
         self.name = backend.name
+        self.steers = bool(getattr(backend, "steers", False))
         self._backend = backend
         self.used = Usage.zero()
 
