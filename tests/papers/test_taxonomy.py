@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import pytest
+from long_chains import long_chains
 from tiny_arena import questions, remembered
 
 from bursar.backends.base import Backend
@@ -20,20 +21,27 @@ from bursar.workload.tasks import TASKS
 MODEL, TOKENS = "tiny-0.3m", 12_000
 
 
-def bench(backends: Mapping[str, Backend]) -> Workbench:
+def bench(backends: Mapping[str, Backend], check: bool) -> Workbench:
     purse = Purse(Budget({"tokens": TOKENS}), backends)
-    return equipped(purse, TASKS, check=False)
+    return equipped(purse, TASKS, check=check)
 
 
-GROUND = dict.fromkeys(("backtrack", "select_search"), ("sudoku4", ("6", "10", "11")))
-"""Where a strategy does what it is for, if not on chains."""
+GROUND = {
+    "backtrack": lambda: questions("sudoku4", ("11",), 12, 0),
+    "select_search": lambda: questions("sudoku4", ("11",), 12, 0),
+    "scale": lambda: long_chains(16, 6, 0),
+}
+"""Where a strategy does what it is for, if not on chains of the usual lengths."""
 
 
 @cache
 def seen(name: str) -> tuple[Observed, float]:
-    task, levels = GROUND.get(name, ("chain", ("1", "7", "8")))
-    asked = questions(task, levels, 12, 0)
-    found, solution = asyncio.run(observe(strategy(name), asked, {MODEL: remembered(MODEL)}, bench))
+    asked = GROUND.get(name, lambda: questions("chain", ("1", "7", "8"), 12, 0))()
+    found, solution = asyncio.run(
+        observe(
+            strategy(name), asked, {MODEL: remembered(MODEL)}, partial(bench, check=name in GROUND)
+        )
+    )
     return found, solution.spent.tokens
 
 
