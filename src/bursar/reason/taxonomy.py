@@ -152,7 +152,7 @@ async def observe(
     left = min(bench.purse.left(resource) for resource in bench.purse.limited)
     whole = left + (bench.purse.spent.get(bench.purse.limited[0]) or 0.0)
     return Observed(
-        what=_what([r for _, r, _ in calls]),
+        what=_what([r for _, r, _ in calls], [q.id for q in questions]),
         verifies=[a.text for a in solution.answers] != [a.text for a in unsure.answers],
         where=(
             "sources with steps" if True in steps
@@ -164,11 +164,13 @@ async def observe(
     ), solution  # fmt: skip
 
 
-def _what(requests: Sequence[Request]) -> What:
+def _what(requests: Sequence[Request], ids: Sequence[str]) -> What:
+    """`ids` of the questions; those of their parts begin with them."""
     texts: dict[str, list[str]] = {}
     for request in requests:
         if request.max_tokens:  # not one that only runs the prompt
-            texts.setdefault(request.question_id, []).append(request.prompt + request.prefix)
+            owner = max((i for i in ids if request.question_id.startswith(i)), key=len)
+            texts.setdefault(owner, []).append(request.prompt + request.prefix)
     if all(len(begun) < 2 for begun in texts.values()):
         return "single"
     if all(len(set(begun)) == 1 for begun in texts.values()):
