@@ -130,6 +130,10 @@ class PurseOf(Generic[AskedT, GotT]):
         """The most that `call` can use."""
         return self.backends[call.backend].upper_bound(call.request)
 
+    def fits(self, upper: Usage, most: int) -> int:
+        """How many spends of `upper`, at most `most`, are covered now, wall time aside."""
+        return self.budget.fits(self._booked(upper), most)
+
     def _reserve(self, calls: Sequence[CallOf[AskedT]]) -> list[Hold]:
         uppers = [self._booked(self.upper_bound(call)) for call in calls]
         whats = [f"{call.backend} {call.request.question_id}" for call in calls]
