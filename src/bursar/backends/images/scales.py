@@ -1,9 +1,9 @@
-"""Small pictures drawn scale by scale: 1x1, 2x2, 4x4, 8x8, each map at once given the one before.
+"""Small pictures drawn scale by scale, 1x1 to 16x16, each map at once given the one before.
 
 A map holds the brightness of a picture's blocks, their mean in `LEVELS` levels, so that the last
 map says all that the ones before it do and is the only one that the next needs to see. Within a
-map, brightnesses are drawn independently of each other, as in visual autoregression: that is fast,
-and why a drawing can go wrong.
+map, places are drawn independently of each other, as in visual autoregression: that is fast, and
+why a drawing can go wrong.
 """
 
 from collections.abc import Sequence
@@ -15,51 +15,54 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from bursar.backends.images.base import Evaluate, Evaluated, Floats, evaluate_rows
+from bursar.backends.images.perceptron import Perceptron
 from bursar.backends.images.points import IMAGE_WEIGHTS
 from bursar.errors import BadInput
 from bursar.usage import Usage
 
 Maps = NDArray[np.int64]
 
-SIDES = (1, 2, 4, 8)
+SIDES = (1, 2, 4, 8, 16)
 """Of the maps, by scale; `Evaluate.at` is the number of the scale that is to be drawn."""
 LEVELS = 8
 """Brightnesses; a finished picture has only the lowest and the highest."""
+REACH = 2
+"""Places of the map before that a place sees in each direction."""
 
 THINGS: dict[str, NDArray[np.bool_]] = {
-    "square": np.ones((2, 2), bool),
-    "lying bar": np.ones((1, 3), bool),
-    "standing bar": np.ones((3, 1), bool),
-    "cross": np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool),
+    "square": np.ones((4, 4), bool),
+    "lying bar": np.ones((2, 6), bool),
+    "standing bar": np.ones((6, 2), bool),
+    "cross": np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool).repeat(2, 0).repeat(2, 1),
 }
 """What can be asked for; `Evaluate.condition` is its number. A picture shows one to four of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NextScale:
-    """A transformer without causal mask over the places of one map.
+    """One perceptron per scale: from a place and its surroundings to the places it is divided into.
 
-    States (n, side, side) are levels of the map before (any, (n, 1, 1), for the first scale);
+    States (n, side, side) are levels of the map before (zeros (n, 1, 1) for the first scale);
     values are log-probabilities (n, side', side', LEVELS) of the next map's.
     """
 
-    weights: dict[str, Floats]
-    heads: int = 4
+    nets: tuple[Perceptron, ...]
     name: str = "next-scale"
 
     @classmethod
     def load(cls) -> "NextScale":
         """The built-in generator."""
         tensors = load_file(IMAGE_WEIGHTS / "scales.safetensors")
-        return cls({name: t.astype(np.float32) for name, t in tensors.items()})
+        mine = [
+            {n.split(":")[1]: t for n, t in tensors.items() if n.split(":")[0] == str(scale)}
+            for scale in range(len(SIDES))
+        ]
+        return cls(tuple(Perceptron.of(tensors) for tensors in mine))
 
     @property
-    def width(self) -> int:
-        return int(self.weights["place"].shape[1])
-
-    @property
-    def layers(self) -> int:
-        return 1 + max(int(n.split(".")[1]) for n in self.weights if n.startswith("layers."))
+    def drawing_flops(self) -> tuple[float, ...]:
+        """What one picture's map at each scale uses."""
+        return tuple(self._each(scale).flops or 0.0 for scale in range(len(SIDES)))
 
     def upper_bound(self, request: Evaluate) -> Usage:
         """Exactly what it will use; of bytes and seconds nothing is known before."""
@@ -73,43 +76,21 @@ class NextScale:
         """The same, unpaid."""
         if not 0 <= condition < len(THINGS):
             raise BadInput(f"condition {condition} is none of 0 to {len(THINGS) - 1}")
-        scale, w = _scale(at), self.weights
-        n, side = len(states), SIDES[scale]
-        first = sum(s * s for s in SIDES[:scale])
-        x = w["place"][first : first + side * side] + w["thing"][condition]
-        x = np.repeat(x[None], n, axis=0)
-        if scale:
-            factor = side // SIDES[scale - 1]
-            seen = states.repeat(factor, axis=1).repeat(factor, axis=2)
-            x = x + w["level"][seen.reshape(n, -1)]
-        for layer in range(self.layers):
-            x = x + self._attended(_normed(x), f"layers.{layer}.")
-            inner = _normed(x) @ w[f"layers.{layer}.up"]
-            x = x + (inner / (1 + np.exp(-inner))) @ w[f"layers.{layer}.down"]
-        logits = _normed(x) @ w["head"]
-        logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
-        out: Floats = logits.reshape(n, side, side, LEVELS)
+        scale, (n, before, _) = _scale(at), states.shape
+        factor = SIDES[scale] // before
+        logits = self.nets[scale](surroundings(states, np.full(n, condition)))
+        children = logits.reshape(n, before, before, factor, factor, LEVELS)
+        maps = children.transpose(0, 1, 3, 2, 4, 5).reshape(n, SIDES[scale], SIDES[scale], LEVELS)
+        out: Floats = maps - np.log(np.exp(maps).sum(-1, keepdims=True))
         return out
 
-    def _attended(self, x: Floats, layer: str) -> Floats:
-        n, places, width = x.shape
-        seen = (x @ self.weights[layer + "qkv"]).reshape(n, places, 3, self.heads, -1)
-        q, k, v = seen.transpose(2, 0, 3, 1, 4)
-        scores = q @ k.transpose(0, 1, 3, 2) / np.float32((width // self.heads) ** 0.5)
-        odds = np.exp(scores - scores.max(-1, keepdims=True))
-        mixed = (odds / odds.sum(-1, keepdims=True)) @ v
-        out: Floats = mixed.transpose(0, 2, 1, 3).reshape(n, places, width)
-        return out @ self.weights[layer + "out"]
-
     def _each(self, scale: int) -> Usage:
-        """What one picture's map at `scale` uses."""
-        places = SIDES[scale] ** 2
-        matrices = sum(w.size for n, w in self.weights.items() if n == "head" or "." in n)
-        attention = 4.0 * self.layers * places * self.width
+        """What one picture's map at `scale` uses; tokens are places of the two maps."""
+        before = SIDES[max(scale - 1, 0)] ** 2
         return Usage(
-            tokens_in=SIDES[scale - 1] ** 2 if scale else 0,
-            tokens_out=places,
-            flops=places * (2.0 * matrices + attention),
+            tokens_in=before if scale else 0,
+            tokens_out=SIDES[scale] ** 2,
+            flops=before * self.nets[scale].flops,
             usd=0,
             tool_calls=0,
         )
@@ -118,12 +99,20 @@ class NextScale:
         """Nothing to give back."""
 
 
+def surroundings(maps: NDArray[Any], conditions: NDArray[Any]) -> Floats:
+    """(n * side * side, ...): levels around each place one-hot, one more for off the map, and what
+    is to be drawn (n,) one-hot."""
+    n, side, _ = maps.shape
+    window = 2 * REACH + 1
+    padded = np.pad(maps, ((0, 0), (REACH, REACH), (REACH, REACH)), constant_values=LEVELS)
+    seen = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(1, 2))
+    levels = np.eye(LEVELS + 1, dtype=np.float32)[seen.reshape(n * side * side, window * window)]
+    asked = np.eye(len(THINGS), dtype=np.float32)[np.repeat(conditions, side * side)]
+    flat = levels.reshape(len(levels), window * window * (LEVELS + 1))
+    return np.concatenate((flat, asked), axis=1)
+
+
 def _scale(at: float) -> int:
     if at not in range(len(SIDES)):
         raise BadInput(f"scale {at} is none of 0 to {len(SIDES) - 1}")
     return int(at)
-
-
-def _normed(x: Floats) -> Floats:
-    out: Floats = x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(1e-6))
-    return out
