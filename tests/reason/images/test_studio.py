@@ -5,10 +5,18 @@ import asyncio
 import numpy as np
 import pytest
 
-from bursar.backends.images import Evaluate, Evaluated, PointModel
+from bursar.backends.images import Evaluate, Evaluated, NextScale, PointModel
 from bursar.budget import Budget
 from bursar.errors import BadInput
-from bursar.reason.images import POINT_PAINTERS, Near, Studio, TTSnap, Wish
+from bursar.reason.images import (
+    POINT_PAINTERS,
+    SCALE_PAINTERS,
+    Near,
+    Shows,
+    Studio,
+    TTSnap,
+    Wish,
+)
 from bursar.reason.images.base import WITHOUT_LIMIT
 from bursar.reason.purse import PurseOf
 
@@ -53,6 +61,20 @@ def test_no_more_evaluations_than_are_paid(name: str, evaluations: float) -> Non
         assert spent > 0.7 * evaluations * EACH, "what is paid for is used"
         assert drawing.picture is not None
         assert drawing.reward == Near(GOAL)(drawing.picture[None])[0]
+
+
+@pytest.mark.parametrize("name", SCALE_PAINTERS)
+@pytest.mark.parametrize("pictures", [0, 0.5, 1, 2.7, 9])
+def test_no_more_maps_than_are_paid(name: str, pictures: float) -> None:
+    model = NextScale.load()
+    limit = pictures * sum(model.drawing_flops)
+    budget = Budget({"flops": limit})
+    wish = Wish("two squares", 0, Shows(0, 2))
+    mine = Studio(PurseOf(budget, {model.name: model}), wish, np.random.default_rng(0))
+    drawing = asyncio.run(SCALE_PAINTERS[name].draw(mine))
+    assert budget.spent.flops is not None
+    assert budget.spent.flops <= limit
+    assert (drawing.picture is not None) == (pictures >= 1)
 
 
 def test_the_same_seed_draws_the_same() -> None:

@@ -53,7 +53,8 @@ class ScalePainter:
         return studio.drawing()
 
     def _count(self, scale: int, size: float) -> int:
-        return int(self.shares[scale] * size + 1e-9)
+        """At least one at every scale, so that a purse for one picture draws one."""
+        return max(1, int(self.shares[scale] * size + 1e-9)) if size else 0
 
     def _cost(self, studio: Studio, size: float) -> Usage:
         state = np.zeros((1, 1, 1), np.int64)
