@@ -61,6 +61,8 @@ class Steer(Protocol):
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Steering:
         """A steering of fresh texts that go on from `prompts` (token ids, prefix included)."""
+
+
 class Asked(Protocol):
     """A request (a frozen dataclass): what the purse reads of it."""
 
