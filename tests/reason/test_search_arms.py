@@ -41,7 +41,7 @@ def test_a_search_is_an_attempt_within_its_bound_and_with_its_answer() -> None:
 def test_auto_pays_for_searches_and_never_more_than_its_limit() -> None:
     counted = Counted(open_backend(MODEL))
     at = bench(24_000, counted)
-    solution = asyncio.run(solve(Auto(), ask(12, ("7", "8")), at))
+    solution = asyncio.run(solve(Auto(searches=True), ask(12, ("7", "8")), at))
     bought = {line.what.split()[0] for line in at.purse.budget.lines}
     assert bought == {MODEL, "beam"}
     assert solution.spent.tokens <= 24_000

@@ -49,7 +49,7 @@ class Auto:
     profile: Profile | None = None
     share: float = 1 / 6
     least_share: float = 1 / 48
-    searches: bool = True
+    searches: bool = False
     """Whether whole searches may be bought too, where a model can go on from what it said."""
     name: str = "auto"
 
