@@ -115,6 +115,7 @@ class Workbench:
                 work.closed.add(arm)
             elif done is not None:
                 work.attempts.append(self._read(work, arm, request, done))
+                work.kept = done.kept
         return sum(done is None for done in completions)
 
     def _read(self, work: Work, arm: Arm, request: Request, done: Completion) -> Attempt:
