@@ -1,0 +1,198 @@
+"""Strategies: every one that `bursar solve` knows at equal budgets, and docs/strategies.md's tables.
+
+Run: python benchmarks/strategies.py [--quick]    measure, and leave the figures in results
+     python benchmarks/strategies.py --docs       write the tables anew from those figures
+
+Chain + countdown + sudoku4 with tiny-1m, budgets over a 64-fold range, all strategies on the same
+draws. Beside each accuracy stands how far it is behind the best fixed strategy of its budget (all
+but the two autos), paired question by question, with its 95 % bootstrap interval. The best one is
+chosen on the questions that it is compared on, which favours it.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from machine import cpu
+from rich.console import Console
+
+from bursar.cli.screen import counting
+from bursar.reason import TAGS
+from bursar.reason.compare import Row, Trial, rows
+from bursar.run import Job, run_compare
+from bursar.run.trials import NOTES
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "strategies.json"
+PAGE = HERE.parent / "docs" / "strategies.md"
+BEGIN, END = "<!-- tables: python benchmarks/strategies.py --docs -->", "<!-- end of tables -->"
+AUTOS = ("auto", "auto_streamed")
+BUDGETS = (30, 120, 480, 1920)
+
+ABOUT: Mapping[str, tuple[str, str]] = {
+    "single": ("nothing", "all but one attempt"),
+    "self_consistency": ("nothing", "nothing: it is what others are measured by"),
+    "best_of_n": (
+        "a checker, a learned score (hidden states) or log-probabilities",
+        "with a checker, all after the first right attempt",
+    ),
+    "weighted_vote": ("log-probabilities, else a learned score", "votes, on long answers"),
+    "adaptive_consistency": ("nothing", "votes once the majority is safe"),
+    "posterior_voting": ("nothing", "the same, with fewer votes at equal confidence"),
+    "revision": ("a model that goes on from its text", "nothing measured"),
+    "beam": ("steps; a learned score (hidden states) or log-probabilities", "poor beginnings"),
+    "dvts": ("as beam", "the same, and keeps approaches apart"),
+    "rebase": ("as beam", "poor beginnings, in proportion to the score"),
+    "ets": ("as beam; hidden states tell steps apart", "memory: held keys and values"),
+    "a_star": ("as beam", "tokens after the first good solution"),
+    "mcts": ("as beam", "poor beginnings, after looking again"),
+    "particles": ("as beam", "poor beginnings; bears a noisy score"),
+    "tree_of_thoughts": ("steps; log-probabilities", "poor beginnings, at the cost of looks ahead"),
+    "backtrack": ("steps; rules of the task", "generated tokens on hard sudokus"),
+    "select_search": ("steps; rules of the task", "the wrong one of the two searches"),
+    "scale": ("a task that can be divided", "votes on the easy parts"),
+    "auto": ("nothing; uses all that there is", "what the next unit would not earn"),
+    "auto_streamed": ("as auto", "the same, one question after the other"),
+}
+"""Strategy -> what it needs (a checker is used by all, where one may be asked), what it saves."""
+
+
+def measure(questions: int, seeds: int, strategies: Sequence[str] | None) -> dict[str, Any]:
+    """Rows, leaderboard, and how far each is behind the best fixed strategy of its budget."""
+    with tempfile.TemporaryDirectory() as folder, counting("comparing", "trials") as show:
+        record, _ = run_compare(
+            Job(("mixed",), questions=questions),
+            strategies,
+            [f"{b * questions} tokens" for b in BUDGETS],
+            range(seeds),
+            out=Path(folder),
+            on_progress=show,
+        )
+        notes = (Path(folder) / NOTES).read_text(encoding="utf-8").splitlines()[1:]
+    trials = [Trial(**json.loads(line)) for line in notes]
+    return {
+        "questions": questions,
+        "seeds": seeds,
+        "tokens_a_question": list(BUDGETS),
+        "rows": [asdict(row) for row in against_best_fixed(trials, questions)],
+        "places": [place.model_dump() for place in record.places],
+    }
+
+
+def against_best_fixed(trials: Sequence[Trial], questions: int) -> Iterator[Row]:
+    """Rows by task and budget, budgets in tokens a question, led by the best fixed strategy."""
+    plain = rows(trials, trials[0].strategy)
+    best: dict[tuple[str, float], Row] = {}
+    for row in plain:
+        if row.strategy not in AUTOS:
+            key = (row.task, row.budget)
+            best[key] = max(best.get(key, row), row, key=lambda r: (r.accuracy, -r.spent))
+    paired = {name: rows(trials, name) for name in {row.strategy for row in best.values()}}
+    for i, row in enumerate(plain):
+        found = asdict(paired[best[row.task, row.budget].strategy][i])
+        yield Row(**{**found, "budget": row.budget / questions, "spent": row.spent / questions})
+
+
+def tables(data: Mapping[str, Any]) -> str:
+    """The generated part of docs/strategies.md."""
+    found = data["mixed"]
+    budgets = found["tokens_a_question"]
+    at = {(r["task"], r["strategy"], r["budget"]): r for r in found["rows"]}
+    places = [p for p in found["places"] if p["task"] == "all"]
+    tasks = sorted({r["task"] for r in found["rows"]} - {"all"})
+    facts = [
+        [f"`{name}`", tags.what, ", ".join(sorted(tags.how)) or "none", tags.where,
+         tags.how_well, *ABOUT[name]]
+        for name, tags in TAGS.items()
+    ]  # fmt: skip
+    board = []
+    for place in places:
+        mine = [at["all", place["strategy"], b] for b in budgets]
+        level = [r["budget"] for r in mine if r["lead_low"] <= 0]
+        board.append([
+            f"`{place['strategy']}`",
+            *(f"**{_share(r)}**" if r["lead_low"] <= 0 else _share(r) for r in mine),
+            f"{level[0]:,.0f}" if level else "never",
+            f"{mine[-1]['spent'] / budgets[-1]:.0%}".replace("%", " %"),
+            f"{100 * place['area']:.1f}",
+        ])  # fmt: skip
+    by_task = []
+    for task in tasks:
+        fixed = [p["strategy"] for p in places if p["strategy"] not in AUTOS]
+        for name in ("auto", "best fixed"):
+            cells = []
+            for b in budgets:
+                who = "auto" if name == "auto" else max(
+                    fixed, key=lambda n: (at[task, n, b]["accuracy"], -at[task, n, b]["spent"])  # noqa: B023
+                )  # fmt: skip
+                cells.append(_share(at[task, who, b]) + ("" if name == "auto" else f" `{who}`"))
+            by_task.append([task, name, *cells])
+    heads = [f"{b:,.0f}" for b in budgets]
+    count = found["questions"] * found["seeds"]
+    return "\n".join([
+        "### What each one is",
+        "",
+        *_table(["strategy", "calls", "how", "asks", "ends", "needs", "saves"], facts),
+        "",
+        f"### What each one reached, by tokens a question ({count} questions)",
+        "",
+        *_table(["strategy", *heads, "pays from", "used of the most", "area"], board),
+        "",
+        "### The best fixed strategy by task, beside auto",
+        "",
+        *_table(["task", "", *heads], by_task),
+        "",
+        f"Measured {data['date']} on {data['machine']} with `{data['command']}`.",
+    ])  # fmt: skip
+
+
+def page(text: str, made: str) -> str:
+    """`text` with what is between the marks replaced by `made`."""
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    return f"{100 * row['accuracy']:.0f}"
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *lines)]
+
+
+def main() -> None:
+    """Measure and leave the figures in `results/strategies.json`, or write the page from them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small, and writes nothing")
+    parser.add_argument("--docs", action="store_true", help="the page's tables, from the figures")
+    chosen = parser.parse_args()
+    if chosen.docs:
+        data = json.loads(RESULTS.read_text(encoding="utf-8"))
+        old = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(page(old, tables(data)), encoding="utf-8")
+        return
+    start = time.perf_counter()
+    plain = ("single", "self_consistency", "best_of_n", "adaptive_consistency", "auto")
+    found = measure(12, 1, plain) if chosen.quick else measure(54, 2, None)
+    data = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": cpu(),
+        "command": " ".join(["python", *sys.argv]),
+        "seconds": time.perf_counter() - start,
+        "mixed": found,
+    }
+    Console().print(tables(data), markup=False, soft_wrap=True)
+    if not chosen.quick:
+        RESULTS.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
