@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from bursar.usage import Usage
 
+Effort = str | float
+"""A mode ("low", "medium", "high"), or a share in (0, 1] of what a question usually takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -34,6 +37,8 @@ class Request:
     want_hidden: bool = False
     seconds: float | None = None
     """Wall time after which to stop where one is and hand back what there is; None: no limit."""
+    effort: Effort | None = None
+    """How hard to think, None: as the model does by itself. Who can't follow it refuses it."""
 
 
 @dataclass(frozen=True, slots=True)

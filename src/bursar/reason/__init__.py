@@ -8,6 +8,7 @@ from bursar.reason.auto import Auto
 from bursar.reason.auto_streamed import AutoStreamed
 from bursar.reason.base import Strategy
 from bursar.reason.best_of_n import BestOfN
+from bursar.reason.effort import EffortLadder
 from bursar.reason.profile import Profile
 from bursar.reason.revision import Revision
 from bursar.reason.rounds import RoundRobin
@@ -22,6 +23,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "weighted_vote": lambda: RoundRobin("weighted_vote", WeightedVote()),
     "adaptive_consistency": lambda: RoundRobin("adaptive_consistency", AdaptiveConsistency()),
     "revision": lambda: RoundRobin("revision", Revision()),
+    "effort_ladder": lambda: RoundRobin("effort_ladder", EffortLadder()),
     "auto": Auto,
     "auto_streamed": AutoStreamed,
 }

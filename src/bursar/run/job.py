@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from bursar.backends import open_backend
-from bursar.backends.base import Backend
+from bursar.backends.base import Backend, Effort
+from bursar.backends.effort import Dialled
 from bursar.errors import BadInput
 from bursar.reason import STRATEGIES
 from bursar.reason import strategy as strategy_named
@@ -47,6 +48,8 @@ class Job:
     temperature: float = 0.7
     worth: float | None = None
     profile: Path | None = None
+    efforts: tuple[Effort, ...] = ()
+    """Every model is opened once at each of these, as a model of its own; none: as it is."""
     hosted: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,9 +104,16 @@ class Job:
 
     def open_models(self) -> dict[str, Backend]:
         """The models by name, in the order asked."""
-        return {
+        opened = {
             name: open_backend(name, **(self.hosted if name.startswith("openai:") else {}))
             for name in self.models
+        }
+        if not self.efforts:
+            return opened
+        return {
+            f"{name}@{effort}": Dialled(backend, effort)
+            for name, backend in opened.items()
+            for effort in self.efforts
         }
 
     def bench(self, purse: Purse, tasks: Mapping[str, Task], seed: int) -> Workbench:
@@ -118,12 +128,16 @@ class Job:
             temperature=self.temperature,
             greedy=frozenset(n for n, f in known.items() if f.greedy),
             stop={n: f.stop for n, f in known.items()},
-            revise={n: f.revise for n, f in known.items() if f.revise},
+            # a text to go on from is no chat, and only a chat takes an effort
+            revise={n: f.revise for n, f in known.items() if f.revise and not self.efforts},
+            read={n: f.read for n, f in known.items() if f.read},
+            max_tokens={n: f.max_tokens for n, f in known.items() if f.max_tokens},
         )
 
     def strategies(self) -> list[str]:
         """The strategies that this job's models can follow."""
-        return [name for name in STRATEGIES if name != "revision" or self._can_revise()]
+        able = {"revision": self._can_revise(), "effort_ladder": len(self.efforts) > 1}
+        return [name for name in STRATEGIES if able.get(name, True)]
 
     def strategy(self, name: str) -> Strategy:
         """The strategy called `name`, with this job's settings."""
@@ -143,6 +157,7 @@ class Job:
             "levels": ", ".join(self.levels) or "all",
             "temperature": self.temperature,
             "checkers asked": self.check,
+            "effort": ", ".join(map(str, self.efforts)) or None,
             "worth": self.worth,
         }
 
@@ -171,7 +186,7 @@ class Job:
             raise BadInput(f"--levels {','.join(self.levels)}: {said}; {there}")
 
     def _can_revise(self) -> bool:
-        return features(self.models[0]).revise is not None
+        return features(self.models[0]).revise is not None and not self.efforts
 
 
 def _own_ids(questions: list[Question], others: list[Question]) -> list[Question]:

@@ -9,15 +9,17 @@ and bytes.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from bursar.backends.base import Completion, Request
+from bursar.backends.tiny.dial import effort_words
 from bursar.backends.tiny.engine import Engine, Generation
 from bursar.backends.tiny.model import Llama
 from bursar.backends.tiny.tokenizer import Tokenizer
@@ -26,6 +28,7 @@ from bursar.errors import BackendError, BadInput
 from bursar.usage import Usage
 
 WEIGHTS = Path(__file__).parent / "weights"
+DIALS = WEIGHTS / "dials"
 
 
 def tiny_sizes() -> list[str]:
@@ -34,15 +37,19 @@ def tiny_sizes() -> list[str]:
     return [file.parent.name for file in files]
 
 
+def tiny_dials() -> list[str]:
+    """Names of the built-in models with an effort dial; they answer chains only."""
+    return sorted(file.parent.name for file in DIALS.glob("*/model.safetensors"))
+
+
 def open_tiny(size: str = "tiny-1m", **options: Any) -> TinyBackend:
     """The built-in model named `size`, `options` to its constructor. Raises `BadInput` with the
     names there are.
     """
-    if size not in tiny_sizes():
-        raise BadInput(
-            f"{size!r} is not a built-in model; there are: {', '.join(tiny_sizes()) or 'none'}"
-        )
-    return TinyBackend(WEIGHTS / size, **options)
+    known = tiny_sizes() + tiny_dials()
+    if size not in known:
+        raise BadInput(f"{size!r} is not a built-in model; there are: {', '.join(known) or 'none'}")
+    return TinyBackend((DIALS if size in tiny_dials() else WEIGHTS) / size, **options)
 
 
 @dataclass(slots=True)
@@ -70,6 +77,7 @@ class TinyBackend:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = folder.name
+        self._efforts: str = json.loads((folder / "config.json").read_text()).get("efforts", "")
         self.engine = Engine(Llama.load(folder), Tokenizer(), max_batch=max_batch)
         self.unclaimed = Usage.zero()
         """What was generated for calls that were cancelled during their run."""
@@ -81,7 +89,7 @@ class TinyBackend:
 
     def upper_bound(self, request: Request) -> Usage:
         """The full prompt and all of `max_tokens`, alone in the batch; seconds are not bounded."""
-        tokens, most = self.engine.tokenize(request)
+        tokens, most = self.engine.tokenize(self._worded(request))
         return self._usage(
             prompt=len(tokens),
             pays_prompt=True,
@@ -97,6 +105,7 @@ class TinyBackend:
         Texts leave out the stop string that ended them (`meta["stop"]` names it); the token that
         completed it, like the end-of-text token, is in `tokens_out` and `logprobs`.
         """
+        requests = [self._worded(request) for request in requests]
         for request in requests:  # refuse here, so that a bad request fails only its own call
             self.engine.tokenize(request)
         loop = asyncio.get_running_loop()
@@ -108,6 +117,13 @@ class TinyBackend:
 
     async def aclose(self) -> None:
         """Nothing to give back."""
+
+    def _worded(self, request: Request) -> Request:
+        """The request with its effort said in the prompt."""
+        if request.effort is None:
+            return request
+        words = effort_words(self.name, self._efforts, request.effort)
+        return replace(request, prompt=words + request.prompt, effort=None)
 
     async def _flush(self) -> None:
         calls: list[_Call] = []
