@@ -130,7 +130,7 @@ def tables(data: Mapping[str, Any]) -> str:
             cells = []
             for b in budgets:
                 who = "auto" if name == "auto" else max(
-                    fixed, key=lambda n: (at[task, n, b]["accuracy"], -at[task, n, b]["spent"])  # noqa: B023
+                    fixed, key=lambda n: (at[task, n, b]["accuracy"], -at[task, n, b]["spent"])
                 )  # fmt: skip
                 cells.append(_share(at[task, who, b]) + ("" if name == "auto" else f" `{who}`"))
             by_task.append([task, name, *cells])
