@@ -1,4 +1,4 @@
-"""Strategies: every one that `bursar solve` knows at equal budgets, and docs/strategies.md's tables.
+"""Strategies: all that `bursar solve` knows, at equal budgets, and the tables of docs/strategies.md.
 
 Run: python benchmarks/strategies.py [--quick]    measure, and leave the figures in results
      python benchmarks/strategies.py --docs       write the tables anew from those figures
