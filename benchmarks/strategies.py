@@ -1,4 +1,4 @@
-"""Strategies: all that `bursar solve` knows, at equal budgets, and the tables of docs/strategies.md.
+"""Strategies: all that `bursar solve` knows, at equal budgets; the tables of docs/strategies.md.
 
 Run: python benchmarks/strategies.py [--quick]    measure, and leave the figures in results
      python benchmarks/strategies.py --docs       write the tables anew from those figures
