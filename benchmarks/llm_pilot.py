@@ -45,7 +45,15 @@ import numpy as np
 from llm_pilot_data import PROMPT_MEDIAN, TOKENS_OUT, derived, peers, prices, published
 from machine import cpu
 
-from bursar.cost.users import Analogues, Limits, MeasuredUsers, carried_by, fit_users
+from bursar.cost.users import (
+    Instance,
+    Limits,
+    MeasuredUsers,
+    carried_by,
+    carried_measured,
+    carried_unseen,
+    fit_users,
+)
 from bursar.cost.users.law import Loads
 from bursar.errors import BadInput
 from bursar.fleet.recommend import recommend
@@ -83,37 +91,30 @@ class Case:
         self.models = sorted(set(self.model.tolist()))
         self.profile = np.array([name for _, name in self.keys])
         self.usd = np.array([usd[name] for _, name in self.keys])
-        self.loads = Loads.of([found[key][0].instance for key in self.keys], TOKENS_OUT)
-        self.carried = np.array([_measured(found[key]) for key in self.keys])
-        self.predicted = cache(self._predicted)
+        self.instances = [found[key][0].instance for key in self.keys]
+        measured = np.array([carried_measured(found[key], LIMITS) for key in self.keys])
+        self.carried = np.maximum(measured, NONE)
+        self.predicted, self.draws = cache(self._predicted), cache(self._draws)
 
-    def _predicted(self, *left_out: str) -> np.ndarray:
-        """For every profile, by the law from all models but those."""
-        law = fit_users([r for r in self.rows if r.model not in left_out], TOKENS_OUT)
-        first, between = law.seconds(self.loads, FINE[None, :])
+    def others(self, model: str) -> list[MeasuredUsers]:
+        """All that may be used for a model: the measurements of the other nine."""
+        return [row for row in self.rows if row.model != model]
+
+    def own(self, model: str) -> list[Instance]:
+        """The candidates: profiles on which the model runs."""
+        pairs = zip(self.instances, self.model, strict=True)
+        return [one for one, its in pairs if its == model]
+
+    def _predicted(self, model: str) -> np.ndarray:
+        """For every profile of the model, by the law from the others."""
+        law = fit_users(self.others(model), TOKENS_OUT)
+        first, between = law.seconds(Loads.of(self.own(model), TOKENS_OUT), FINE[None, :])
         return np.clip(carried_by(first, between, FINE, LIMITS), NONE, ALL)
 
-    def analogues(self, model: str) -> Analogues:
-        """The other models' profiles, each predicted without its own model and without this."""
-        others = [other for other in self.models if other != model]
-        at = [np.flatnonzero(self.model == other) for other in others]
-        pairs = zip(others, at, strict=True)
-        return Analogues(
-            np.concatenate([self.predicted(*sorted((model, o)))[rows] for o, rows in pairs]),
-            self.carried[np.concatenate(at)],
-        )
-
-
-def _measured(rows: list[MeasuredUsers]) -> float:
-    """log2 of the users carried; `carried_by` interpolates, the rules take the tested below."""
-    rows = sorted(rows, key=lambda row: row.users)
-    users = np.array([row.users for row in rows])
-    first, between = (
-        np.array([[getattr(row, name) for row in rows]])
-        for name in ("first_seconds", "between_seconds")
-    )
-    most = float(np.log2(users[-1])) + 0.99  # no more than was tested
-    return float(np.clip(carried_by(first, between, users, LIMITS)[0], NONE, most))
+    def _draws(self, model: str) -> np.ndarray:
+        """(draws, profiles of the model): users carried, from the others."""
+        rng = np.random.default_rng(0)
+        return carried_unseen(self.others(model), TOKENS_OUT, self.own(model), LIMITS, DRAWS, rng)
 
 
 def tested(carried: np.ndarray) -> np.ndarray:
@@ -123,17 +124,14 @@ def tested(carried: np.ndarray) -> np.ndarray:
 
 def ours(case: Case, model: str, load: int) -> Chosen:
     """By expected worth."""
-    own = case.model == model
-    rng = np.random.default_rng(0)
-    draws = case.analogues(model).draws(case.predicted(model)[own], DRAWS, rng)
-    found = recommend(tested(draws), case.usd[own], load, LEVELS)
+    found = recommend(case.draws(model), case.usd[case.model == model], load, LEVELS)
     return found.candidate, found.instances
 
 
 def middle(case: Case, model: str, load: int) -> Chosen:
     """The cheapest if the law were exact."""
     own = case.model == model
-    return _cheapest(tested(case.predicted(model)[own]), case.usd[own], load)
+    return _cheapest(tested(case.predicted(model)), case.usd[own], load)
 
 
 def without_model(case: Case, model: str, load: int) -> Chosen:

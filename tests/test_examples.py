@@ -23,6 +23,13 @@ def test_solve_chains(capsys: pytest.CaptureFixture[str]) -> None:
     assert float(spent) <= 4_000
 
 
+def test_draw_points(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said("draw_points.py", capsys).splitlines()
+    distances = {line.split(":")[0]: float(line.split()[1]) for line in lines}
+    assert min(distances, key=distances.__getitem__) != "best_of_n"
+    assert max(float(line.split()[-2]) for line in lines) <= 120
+
+
 def test_every_example_is_tested() -> None:
     tested = Path(__file__).read_text(encoding="utf-8")
     assert all(f'"{example.name}"' in tested for example in EXAMPLES.glob("*.py"))

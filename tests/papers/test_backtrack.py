@@ -1,8 +1,10 @@
-"""Claim: at equal generated tokens sequential search wins Sudoku and parallel sampling Countdown,
-and what a few attempts show of a task tells which.
+"""Claim: at equal tokens sequential search wins Sudoku and parallel sampling Countdown, and what a
+few attempts show of a task tells which.
 
-Where a call's input is limited too, as hosted models bill it, a search that asks line by line pays
-for all it said before at every line, and loses both. More cells: benchmarks/results/backtrack.json.
+With all tokens billed too, where the model holds the text to go on from: the search reads its prompt
+once, parallel sampling at every attempt. Where the text is sent again at every line the search
+loses both, and so it does where the budget pays for no whole solution of every question. On
+Countdown parallel sampling is ahead by little. More cells: benchmarks/results/backtrack.json.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ from functools import cache
 import pytest
 from tiny_arena import SEEDS, questions, remembered
 
-from bursar.backends.tiny.tokenizer import REVISE_MARKER, revised
+from bursar.backends.tiny.tokenizer import REVISE_MARKER, Tokenizer, revised
 from bursar.budget import Budget
 from bursar.reason.base import Attempt, Strategy, Work
 from bursar.reason.best_of_n import BestOfN
@@ -34,28 +36,30 @@ Cell = tuple[str, str, str, int]
 """Task, level, resource, budget a question."""
 
 
-def bench(resource: str, each: int, seed: int = 0) -> Workbench:
+def bench(resource: str, each: int, seed: int = 0, holds: bool = True) -> Workbench:
     return Workbench(
         Purse(Budget({resource: each * COUNT}), {MODEL: remembered(MODEL)}),
         TASKS,
         seed=seed,
         stop={MODEL: (REVISE_MARKER,)},
         revise={MODEL: revised},
+        keeps=frozenset({MODEL} if holds else ()),
     )
 
 
 @cache
-def right(how: Strategy, cell: Cell, seed: int) -> int:
+def right(how: Strategy, cell: Cell, seed: int, holds: bool = True) -> int:
     task, level, resource, each = cell
-    at = bench(resource, each, seed)
+    at = bench(resource, each, seed, holds)
     solution = asyncio.run(solve(how, questions(task, (level,), COUNT, seed), at))
     assert (getattr(solution.spent, resource) or 0) <= each * COUNT
+    assert Usage.total(a.usage for a in solution.answers).tokens == solution.spent.tokens
     return solution.num_right or 0
 
 
-def lead(cell: Cell) -> int:
+def lead(cell: Cell, holds: bool = True) -> int:
     """By how many of the questions of all seeds sequential search is ahead."""
-    return sum(right(Backtrack(), cell, s) - right(PARALLEL, cell, s) for s in SEEDS)
+    return sum(right(Backtrack(), cell, s, holds) - right(PARALLEL, cell, s) for s in SEEDS)
 
 
 def test_sequential_search_wins_sudoku_at_equal_generated_tokens() -> None:
@@ -68,9 +72,30 @@ def test_parallel_sampling_wins_countdown_at_equal_generated_tokens() -> None:
         assert lead(("countdown", level, "tokens_out", 50)) <= -0.05 * COUNT * len(SEEDS)
 
 
-def test_where_input_is_paid_parallel_sampling_wins_both() -> None:
-    for task, level, each in (("sudoku4", "11", 100), ("countdown", "4", 100)):
-        assert lead((task, level, "tokens", each)) < -0.1 * COUNT * len(SEEDS)
+def test_with_all_tokens_billed_each_still_wins_its_own() -> None:
+    for level in ("10", "11"):
+        assert lead(("sudoku4", level, "tokens", 100)) >= 0.1 * COUNT * len(SEEDS)
+    for level in ("3", "4"):
+        assert lead(("countdown", level, "tokens", 60)) <= -0.05 * COUNT * len(SEEDS)
+
+
+def test_where_the_text_is_sent_at_every_line_parallel_sampling_wins_both() -> None:
+    for task, level in (("sudoku4", "11"), ("countdown", "4")):
+        assert lead((task, level, "tokens", 100), holds=False) < -0.1 * COUNT * len(SEEDS)
+
+
+def test_where_the_budget_pays_for_no_descent_parallel_sampling_wins() -> None:
+    for resource, each in (("tokens", 60), ("tokens_out", 30)):
+        assert lead(("sudoku4", "11", resource, each)) < -0.1 * COUNT * len(SEEDS)
+
+
+def test_the_prompt_is_read_once_and_each_line_paid_for_what_it_says() -> None:
+    asked = questions("sudoku4", ("10",), 4, 0)
+    at = bench("tokens", 200)
+    solution = asyncio.run(solve(Backtrack(), asked, at))
+    prompts = [len(Tokenizer().encode(q.prompt)) for q in asked]
+    assert [a.usage.tokens_in for a in solution.answers] == prompts
+    assert solution.num_right == len(asked)
 
 
 CELLS: tuple[Cell, ...] = (

@@ -1,12 +1,15 @@
 """What generates: one protocol for a recorded, a simulated, a built-in and a hosted model.
 
+`Source` is what the purse needs of anything it buys from; `Backend` is a source of text, and
+`backends.images` has sources of arrays.
+
 A backend is asynchronous and batched: callers may await many `complete` calls at once and the
 backend may run them together. Every completion says what it used.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +61,49 @@ class Steer(Protocol):
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Steering:
         """A steering of fresh texts that go on from `prompts` (token ids, prefix included)."""
+
+
+class Asked(Protocol):
+    """A request (a frozen dataclass): what the purse reads of it."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def question_id(self) -> str:
+        """What it is for, in the lines of the budget."""
+        ...
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time after which to hand back what there is; None: no limit."""
+        ...
+
+
+class Got(Protocol):
+    """What came back for a request, and what it used."""
+
+    @property
+    def usage(self) -> Usage: ...
+
+
+AskedT_contra = TypeVar("AskedT_contra", bound=Asked, contravariant=True)
+GotT_co = TypeVar("GotT_co", bound=Got, covariant=True)
+
+
+class Source(Protocol[AskedT_contra, GotT_co]):
+    """Whatever can be paid by the request: it says the most a request can use, and answers it."""
+
+    @property
+    def name(self) -> str:
+        """What receipts call it."""
+        ...
+
+    def upper_bound(self, request: AskedT_contra) -> Usage:
+        """The most that `request` can use, resource by resource; None where no bound is known."""
+        ...
+
+    async def complete(self, requests: Sequence[AskedT_contra]) -> Sequence[GotT_co]:
+        """One answer per request, in order. Raises `BackendError` when the source fails."""
         ...
 
 
@@ -119,17 +165,8 @@ class Completion:
 
 
 @runtime_checkable
-class Backend(Protocol):
+class Backend(Source[Request, Completion], Protocol):
     """A source of completions."""
-
-    @property
-    def name(self) -> str:
-        """What receipts call it."""
-        ...
-
-    def upper_bound(self, request: Request) -> Usage:
-        """The most that `request` can use, resource by resource; None where no bound is known."""
-        ...
 
     async def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in order. Raises `BackendError` when the source fails."""

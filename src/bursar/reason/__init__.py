@@ -35,6 +35,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "select_search": SelectSearch,
     "scale": lambda: SplitAndSolve("scale", Scale()),
     "auto": Auto,
+    "auto_search": lambda: Auto(searches=True, name="auto_search"),
     "auto_streamed": AutoStreamed,
 }
 """Name -> what makes the strategy; `exits.EXITS` has those for models that can be steered."""
@@ -55,6 +56,6 @@ def strategy(name: str, *, worth: float | None = None, profile: Profile | None =
     if name not in STRATEGIES:
         known = ", ".join([*STRATEGIES, *EXITS])
         raise BadInput(f"unknown strategy {name!r}; choose one of {known}")
-    if name == "auto":
-        return Auto(worth, profile)
+    if name in ("auto", "auto_search"):
+        return Auto(worth, profile, searches=name == "auto_search", name=name)
     return AutoStreamed(profile) if name == "auto_streamed" else STRATEGIES[name]()

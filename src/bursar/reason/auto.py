@@ -20,10 +20,13 @@ from bursar.allocate.base import Options
 from bursar.allocate.hull import HullAllocator
 from bursar.answer import Answer
 from bursar.errors import BadInput
+from bursar.reason.as_backend import offering
 from bursar.reason.base import Arm, OnRound, Pick, Round, Work, to_answer
 from bursar.reason.belief import CostBelief, TaskBelief
 from bursar.reason.profile import Profile, task_entry
+from bursar.reason.search_arms import SEARCH_ARMS, with_searches
 from bursar.reason.workbench import Workbench
+from bursar.value.answer_belief import AnswerLaw
 from bursar.workload.tasks.base import Question
 
 Floats = NDArray[np.float64]
@@ -46,12 +49,25 @@ class Auto:
     profile: Profile | None = None
     share: float = 1 / 6
     least_share: float = 1 / 48
+    searches: bool = False
+    """Whether whole searches may be bought too, where a model can go on from what it said."""
     name: str = "auto"
 
     async def solve(
         self, questions: Sequence[Question], bench: Workbench, on_round: OnRound | None = None
     ) -> list[Answer]:
         works = [Work(q) for q in questions]
+        searches = {
+            name: arm.strategy
+            for name, arm in SEARCH_ARMS.items()
+            if self.searches and any(arm.suits(w, bench) for w in works)
+        }
+        with offering(searches, works, bench):
+            return await self._spend(works, bench, on_round)
+
+    async def _spend(
+        self, works: list[Work], bench: Workbench, on_round: OnRound | None
+    ) -> list[Answer]:
         market = Market.open(works, bench, self.profile)
         whole = market.left()
         while (left := market.left()) > 0:
@@ -110,7 +126,9 @@ class Market:
             rows = [i for i, w in enumerate(works) if w.question.task == task]
             mine = [works[i] for i in rows]
             checked = bench.checker_at_hand(mine[0])
-            start = profile.law(task, bench.backends) if profile else None
+            models = tuple(b for b in bench.backends if b not in SEARCH_ARMS)
+            known = profile.law(task, models) if profile else None
+            start = with_searches(known or AnswerLaw.guess([0.0] * len(models)), bench.backends)
             groups.append((rows, TaskBelief(mine, bench.backends, checked, start)))
         return cls(works, bench, resources, groups)
 
@@ -224,6 +242,8 @@ class Market:
 
     def _open(self, work: Work, arm: Arm) -> bool:
         if arm in work.closed or work.verified is not None:
+            return False
+        if arm.backend in SEARCH_ARMS and not SEARCH_ARMS[arm.backend].suits(work, self.bench):
             return False
         likeliest = Arm(arm.backend, 0.0)
         tried = any(a.arm == likeliest for a in work.attempts)

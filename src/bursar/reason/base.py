@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from bursar.answer import Answer
+from bursar.backends.base import Kept
 from bursar.usage import Usage
 from bursar.workload.tasks.base import Question
 
@@ -73,6 +74,8 @@ class Work:
     stopped: str = ""
     closed: set[Arm] = field(default_factory=set)
     """Arms that can give no more: the recording ran out, or the source refused this question."""
+    kept: Kept | None = None
+    """What the backend holds of the last attempt, where it was asked to keep it."""
 
     @property
     def verified(self) -> str | None:

@@ -2,6 +2,7 @@
 
 Every call is reserved at its upper bound before it starts and settled with what it measured, so
 the limit holds however many calls are under way, and also when a call fails or is cancelled.
+It buys from any `Source`; `Purse` is the one for text.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
-from bursar.backends.base import Backend, Completion, Request, spent_by
+from bursar.backends.base import Asked, Completion, Got, Request, Source, spent_by
 from bursar.budget import Budget, Hold
 from bursar.errors import BackendError, BursarError, Exhausted
 from bursar.usage import Usage
+
+AskedT = TypeVar("AskedT", bound=Asked)
+GotT = TypeVar("GotT", bound=Got)
 
 Outcome = Completion | BackendError | None
 """What became of a call: done, failed (or its recording ran out), or not afforded (None)."""
@@ -25,20 +30,20 @@ TIME_MARGIN = 0.1
 """Seconds kept back from a wall-time limit, for what comes after the last token."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+@dataclass(frozen=True)  # no slots: frozen ones can't be made through an alias in Python 3.11
+class CallOf(Generic[AskedT]):
     """One request to one backend."""
 
     backend: str
-    request: Request
+    request: AskedT
 
 
 @dataclass(slots=True)
-class Purse:
+class PurseOf(Generic[AskedT, GotT]):
     """Spends `budget` on `backends`. Every call is booked with the question it is for."""
 
     budget: Budget
-    backends: Mapping[str, Backend]
+    backends: Mapping[str, Source[AskedT, GotT]]
     clock: Callable[[], float] = time.monotonic
     failure: BackendError | None = None
     """Set when every call of a wave failed: whoever spends should stop."""
@@ -63,13 +68,13 @@ class Purse:
         """What may still be spent of a limited resource."""
         return max(0.0, self.budget.remaining(resource) or 0.0)
 
-    async def complete(self, calls: Sequence[Call]) -> list[Outcome]:
+    async def complete(self, calls: Sequence[CallOf[AskedT]]) -> list[GotT | BackendError | None]:
         """One outcome per call, in order; calls that the budget can't cover are None.
 
         Upper bounds are larger than what is used, so calls go in waves: as many as fit at their
         bound are run and settled, then what they did not use pays for the next wave.
         """
-        outcomes: list[Outcome] = []
+        outcomes: list[GotT | BackendError | None] = []
         while len(outcomes) < len(calls) and self.failure is None:
             with self._time() as seconds:
                 if seconds is not None and seconds <= 0:
@@ -86,8 +91,8 @@ class Purse:
         return outcomes + [None] * (len(calls) - len(outcomes))
 
     async def _run_wave(
-        self, wave: Sequence[Call], holds: Sequence[Hold]
-    ) -> list[Completion | BackendError]:
+        self, wave: Sequence[CallOf[AskedT]], holds: Sequence[Hold]
+    ) -> list[GotT | BackendError]:
         """Run reserved calls together and settle each with what it used."""
         running = [asyncio.ensure_future(self._run(call)) for call in wave]
         try:
@@ -121,16 +126,20 @@ class Purse:
             hold.settle(replace(Usage.zero(), seconds=now - self.began))
             self.began = now
 
-    def upper_bound(self, call: Call) -> Usage:
+    def upper_bound(self, call: CallOf[AskedT]) -> Usage:
         """The most that `call` can use."""
         return self.backends[call.backend].upper_bound(call.request)
 
-    def _reserve(self, calls: Sequence[Call]) -> list[Hold]:
+    def fits(self, upper: Usage, most: int) -> int:
+        """How many spends of `upper`, at most `most`, are covered now, wall time aside."""
+        return self.budget.fits(self._booked(upper), most)
+
+    def _reserve(self, calls: Sequence[CallOf[AskedT]]) -> list[Hold]:
         uppers = [self._booked(self.upper_bound(call)) for call in calls]
         whats = [f"{call.backend} {call.request.question_id}" for call in calls]
         return self.budget.reserve_many(uppers, whats)
 
-    async def _run(self, call: Call) -> Completion | BackendError:
+    async def _run(self, call: CallOf[AskedT]) -> GotT | BackendError:
         limit = call.request.seconds
         asked = self.backends[call.backend].complete([call.request])
         try:  # a backend ends by itself in time; if it does not, it is cancelled
@@ -152,7 +161,7 @@ class Purse:
             return BackendError(f"{call.backend}: {type(bug).__name__}: {bug}")
         return done
 
-    def _measured(self, call: asyncio.Future[Completion | BackendError]) -> Usage | None:
+    def _measured(self, call: asyncio.Future[GotT | BackendError]) -> Usage | None:
         """What a finished call used; None, the whole hold, where nobody knows."""
         if call.cancelled() or call.exception() is not None:
             return None
@@ -168,13 +177,19 @@ class Purse:
         return self.budget.remaining("seconds") is not None
 
 
-def _within(call: Call, seconds: float | None) -> Call:
+Call = CallOf[Request]
+"""One request for text."""
+Purse = PurseOf[Request, Completion]
+"""Spends on text."""
+
+
+def _within(call: CallOf[AskedT], seconds: float | None) -> CallOf[AskedT]:
     if seconds is None:
         return call
     return replace(call, request=replace(call.request, seconds=seconds))
 
 
-def _all_failed(results: Sequence[Completion | BackendError]) -> BackendError | None:
+def _all_failed(results: Sequence[Got | BackendError]) -> BackendError | None:
     failures = [r for r in results if isinstance(r, BackendError)]
     real = [f for f in failures if not isinstance(f, Exhausted)]
     return real[0] if real and len(failures) == len(results) else None

@@ -75,6 +75,7 @@ TAGS: dict[str, Tags] = {
     "select_search": tags("hybrid", "search", "sources with steps", stops=True),
     "scale": tags("hybrid", "aggregation", stops=True),
     "auto": tags("parallel", "verification aggregation", stops=True),
+    "auto_search": tags("hybrid", "search verification aggregation", "sources with steps", True),
     "auto_streamed": tags("parallel", "verification aggregation", stops=True),
 }
 """Name of a strategy -> its tags."""

@@ -115,12 +115,13 @@ class Workbench:
                 work.closed.add(arm)
             elif done is not None:
                 work.attempts.append(self._read(work, arm, request, done))
+                work.kept = done.kept
         return sum(done is None for done in completions)
 
     def _read(self, work: Work, arm: Arm, request: Request, done: Completion) -> Attempt:
         task = self._task(work)
         text = request.prefix + done.text + done.meta.get("stop", "")
-        answer = task.extract(work.question, text)
+        answer = done.meta.get("answer") or task.extract(work.question, text)
         scorer = self.scorers.get(arm.backend)
         return Attempt(
             arm=arm,

@@ -18,7 +18,8 @@ class Instance:
     exchange one token of a prompt; `cache_seconds` reads the cache of one token. `layers` that mix
     tokens; `exchanges` among the devices in a step, 0 for one device; `cache_tokens` fit beside the
     weights. `padded`: a batch is padded to its longest request, and its caches are copied whenever
-    it changes (engines without fused attention over ragged batches).
+    it changes (engines without fused attention over ragged batches). `encoded`: an encoder runs the
+    prompts.
     """
 
     weights_seconds: float
@@ -29,6 +30,7 @@ class Instance:
     exchanges: float
     cache_tokens: float
     padded: bool
+    encoded: bool
 
 
 def instance_of(
@@ -71,4 +73,5 @@ def instance_of(
         exchanges=float(exchanges),
         cache_tokens=free / cache,
         padded=padded,
+        encoded=encoder is not None,
     )

@@ -88,6 +88,7 @@ class Loads:
     exchanges: Array
     cache_tokens: Array
     padded: Array
+    encoded: Array
 
     @classmethod
     def of(cls, instances: Sequence[Instance], tokens_out: float) -> "Loads":

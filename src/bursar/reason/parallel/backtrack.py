@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bursar.answer import Answer
+from bursar.backends.base import Kept, Request
 from bursar.reason.base import Arm, OnRound, Pick, Round, Work, to_answer
 from bursar.reason.parallel.rules import RULES, written_lines
 from bursar.reason.self_consistency import vote
@@ -31,11 +32,32 @@ LINE_END = "\n"
 @dataclass(slots=True)
 class Search:
     """Where the search of one question stands: the lines it keeps, its failures since it last got
-    deeper than before."""
+    deeper than before, and what the backend holds, by how many of these lines it has run."""
 
     kept: tuple[str, ...] = ()
     deepest: int = 0
     failures: int = 0
+    held: dict[int, Kept] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The lines it keeps."""
+        return "".join(line + LINE_END for line in self.kept)
+
+    def ask(self, request: Request, *, keeps: bool) -> Request:
+        """For the next line. A backend that `keeps` goes on from the text it holds; where it holds
+        none yet, it is asked to run that text and say nothing."""
+        request = replace(request, prefix=self.text, stop=(LINE_END,), keep=keeps)
+        if not keeps:
+            return request
+        after = self.held.get(len(self.kept))
+        return replace(request, after=after) if after else replace(request, max_tokens=0)
+
+    def hold(self, text: str, state: Kept | None) -> None:
+        """Hold the `state` of the `text` just said, if all of it is kept; let go of what is not."""
+        if state and text == self.text:
+            self.held[len(self.kept)] = state
+        self.held = {n: held for n, held in self.held.items() if n <= len(self.kept)}
 
     def learn(self, question: Question, lines: Sequence[str], *, ended: bool) -> None:
         """Keep of `lines` what may stand. `ended`: the model said its last, and was not right."""
@@ -90,6 +112,7 @@ async def search(
     """One more line of every open question in `searches`, one more whole attempt of the others,
     for so many `rounds`."""
     arm = Arm(bench.backends[0], bench.temperature)
+    keeps = arm.backend in bench.keeps
     refused, done = 0, 0
     while not refused and done < rounds and (still := open_works(works, arm)):
         done += 1
@@ -97,8 +120,7 @@ async def search(
         for work in still:
             request = bench.request(work, arm, len(work.attempts))
             if work.question.id in searches:
-                kept = "".join(line + "\n" for line in searches[work.question.id].kept)
-                request = replace(request, prefix=kept, stop=(LINE_END,))
+                request = searches[work.question.id].ask(request, keeps=keeps)
             asked.append((work, arm, request))
         refused = await bench.buy(asked)
         for work, _, request in asked:
@@ -106,8 +128,10 @@ async def search(
             if known and len(work.attempts) > request.sample:  # it was bought
                 said = work.attempts[-1]
                 lines = written_lines(said)
-                ended = not said.text.endswith(LINE_END) or len(lines) == len(known.kept)
-                known.learn(work.question, lines, ended=ended)
+                if request.max_tokens:
+                    ended = not said.text.endswith(LINE_END) or len(lines) == len(known.kept)
+                    known.learn(work.question, lines, ended=ended)
+                known.hold(said.text, work.kept)
         if on_round:
             picks = tuple(pick(work) for work in works)
             on_round(Round(bench.purse.spent, None, len(still) - refused, picks))

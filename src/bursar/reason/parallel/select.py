@@ -33,7 +33,8 @@ class Features:
     """What attempts show of a task.
 
     `caught`: share of the failed ones that break a rule before their last line; `descents`: how
-    many times the budget of a question pays for all lines one by one; `depth`: lines of an attempt;
+    many times the budget of a question pays for all lines one by one, the prompt read once where
+    the backend keeps it, else every line's text at every line; `depth`: lines of an attempt;
     `step_accuracy`: the chance that a line is right, if all are alike.
     """
 
@@ -53,12 +54,16 @@ class Features:
         depth = float(np.mean([max(1, len(lines)) for *_, lines in tried]))
         out = float(np.mean([said.usage.tokens_out or 0.0 for _, said, _ in tried]))
         read = float(np.mean([said.usage.tokens_in or 0.0 for _, said, _ in tried]))
-        only_output = bench.purse.limited[:1] == ("tokens_out",)
-        descent = out if only_output else depth * (read + out / 2) + out
+        paid_once, descent = 0.0, out
+        if bench.purse.limited[:1] != ("tokens_out",):
+            if bench.backends[0] in bench.keeps:
+                paid_once = read
+            else:
+                descent += depth * (read + out / 2)
         right = (len(tried) - len(failed) + 0.5) / (len(tried) + 1)
         return cls(
             caught=(early + 0.5) / (len(failed) + 1),
-            descents=min(budget / descent, MOST),
+            descents=min(max(budget - paid_once, 1.0) / descent, MOST),
             depth=depth,
             step_accuracy=right ** (1 / depth),
         )
