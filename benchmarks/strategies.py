@@ -1,4 +1,4 @@
-"""Strategies: all that `bursar solve` knows, at equal budgets; the tables of docs/strategies.md.
+"""Strategies: every registered one at equal budgets, and the tables of docs/strategies.md.
 
 Run: python benchmarks/strategies.py [--quick]    measure, and leave the figures in results
      python benchmarks/strategies.py --docs       write the tables anew from those figures
@@ -38,30 +38,36 @@ BUDGETS = (30, 120, 480, 1920)
 
 ABOUT: Mapping[str, tuple[str, str]] = {
     "single": ("nothing", "all but one attempt"),
-    "self_consistency": ("nothing", "nothing: it is what others are measured by"),
+    "self_consistency": ("nothing", "nothing: others are measured by it"),
     "best_of_n": (
-        "a checker, a learned score (hidden states) or log-probabilities",
+        "learned score (hidden states), else log-probabilities",
         "with a checker, all after the first right attempt",
     ),
-    "weighted_vote": ("log-probabilities, else a learned score", "votes, on long answers"),
+    "weighted_vote": ("log-probabilities, else learned score", "votes, on long answers"),
     "adaptive_consistency": ("nothing", "votes once the majority is safe"),
-    "posterior_voting": ("nothing", "the same, with fewer votes at equal confidence"),
-    "revision": ("a model that goes on from its text", "nothing measured"),
-    "beam": ("steps; a learned score (hidden states) or log-probabilities", "poor beginnings"),
-    "dvts": ("as beam", "the same, and keeps approaches apart"),
-    "rebase": ("as beam", "poor beginnings, in proportion to the score"),
-    "ets": ("as beam; hidden states tell steps apart", "memory: held keys and values"),
-    "a_star": ("as beam", "tokens after the first good solution"),
-    "mcts": ("as beam", "poor beginnings, after looking again"),
-    "particles": ("as beam", "poor beginnings; bears a noisy score"),
-    "tree_of_thoughts": ("steps; log-probabilities", "poor beginnings, at the cost of looks ahead"),
-    "backtrack": ("steps; rules of the task", "generated tokens on hard sudokus"),
-    "select_search": ("steps; rules of the task", "the wrong one of the two searches"),
+    "posterior_voting": ("nothing", "votes, more of them at equal confidence"),
+    "revision": ("a model that goes on from its text", "nothing here"),
+    "beam": (
+        "steps; learned score (hidden states), else log-probabilities",
+        "what poor beginnings would cost",
+    ),
+    "dvts": ("as `beam`", "the same, and keeps approaches apart"),
+    "rebase": ("as `beam`", "the same, in proportion to the score"),
+    "ets": ("as `beam`; hidden states tell steps apart", "memory: keys and values held"),
+    "a_star": ("as `beam`", "tokens after the first good solution"),
+    "mcts": ("as `beam`", "the same as `beam`, with a second look at what was left"),
+    "particles": ("as `beam`", "the same as `beam`, also with a noisy score"),
+    "tree_of_thoughts": ("steps; log-probabilities", "nothing here: looking ahead is dear"),
+    "backtrack": (
+        "steps; a checker and rules of the task, else it samples",
+        "generated tokens on hard sudokus",
+    ),
+    "select_search": ("as `backtrack`", "the loss of choosing the wrong one of the two searches"),
     "scale": ("a task that can be divided", "votes on the easy parts"),
-    "auto": ("nothing; uses all that there is", "what the next unit would not earn"),
-    "auto_streamed": ("as auto", "the same, one question after the other"),
+    "auto": ("nothing; uses what there is", "what would not earn its price"),
+    "auto_streamed": ("nothing; uses what there is", "the same, questions one by one"),
 }
-"""Strategy -> what it needs (a checker is used by all, where one may be asked), what it saves."""
+"""Strategy -> what it needs, what it saves. All end a question that an exact checker accepted."""
 
 
 def measure(questions: int, seeds: int, strategies: Sequence[str] | None) -> dict[str, Any]:
@@ -103,54 +109,68 @@ def against_best_fixed(trials: Sequence[Trial], questions: int) -> Iterator[Row]
 def tables(data: Mapping[str, Any]) -> str:
     """The generated part of docs/strategies.md."""
     found = data["mixed"]
-    budgets = found["tokens_a_question"]
-    at = {(r["task"], r["strategy"], r["budget"]): r for r in found["rows"]}
-    places = [p for p in found["places"] if p["task"] == "all"]
-    tasks = sorted({r["task"] for r in found["rows"]} - {"all"})
-    facts = [
-        [f"`{name}`", tags.what, ", ".join(sorted(tags.how)) or "none", tags.where,
-         tags.how_well, *ABOUT[name]]
-        for name, tags in TAGS.items()
-    ]  # fmt: skip
-    board = []
-    for place in places:
-        mine = [at["all", place["strategy"], b] for b in budgets]
-        level = [r["budget"] for r in mine if r["lead_low"] <= 0]
-        board.append([
-            f"`{place['strategy']}`",
-            *(f"**{_share(r)}**" if r["lead_low"] <= 0 else _share(r) for r in mine),
-            f"{level[0]:,.0f}" if level else "never",
-            f"{mine[-1]['spent'] / budgets[-1]:.0%}".replace("%", " %"),
-            f"{100 * place['area']:.1f}",
-        ])  # fmt: skip
-    by_task = []
-    for task in tasks:
-        fixed = [p["strategy"] for p in places if p["strategy"] not in AUTOS]
-        for name in ("auto", "best fixed"):
-            cells = []
-            for b in budgets:
-                who = "auto" if name == "auto" else max(
-                    fixed, key=lambda n: (at[task, n, b]["accuracy"], -at[task, n, b]["spent"])
-                )  # fmt: skip
-                cells.append(_share(at[task, who, b]) + ("" if name == "auto" else f" `{who}`"))
-            by_task.append([task, name, *cells])
-    heads = [f"{b:,.0f}" for b in budgets]
+    heads = [f"{b:,.0f}" for b in found["tokens_a_question"]]
     count = found["questions"] * found["seeds"]
     return "\n".join([
         "### What each one is",
         "",
-        *_table(["strategy", "calls", "how", "asks", "ends", "needs", "saves"], facts),
+        *_table(["strategy", "calls", "how", "asks", "ends", "needs", "saves"], facts()),
         "",
-        f"### What each one reached, by tokens a question ({count} questions)",
+        f"### What each one reached, in % of {count} questions, by tokens a question",
         "",
-        *_table(["strategy", *heads, "pays from", "used of the most", "area"], board),
+        *_table(["strategy", *heads, "pays from", "used of the most", "area"], board(found)),
         "",
-        "### The best fixed strategy by task, beside auto",
+        "### The best fixed strategy of each task, beside auto",
         "",
-        *_table(["task", "", *heads], by_task),
+        *_table(["task", "", *heads], by_task(found)),
         "",
         f"Measured {data['date']} on {data['machine']} with `{data['command']}`.",
     ])  # fmt: skip
+
+
+def facts() -> list[list[str]]:
+    """A line per strategy: its tags, its needs, what it saves."""
+    return [
+        [f"`{name}`", tags.what, ", ".join(sorted(tags.how)) or "none", tags.where,
+         tags.how_well, *ABOUT[name]]
+        for name, tags in TAGS.items()
+    ]  # fmt: skip
+
+
+def board(found: Mapping[str, Any]) -> list[list[str]]:
+    """A line per strategy, best first; bold where it is not surely behind the best fixed one."""
+    budgets = found["tokens_a_question"]
+    at = _cells(found)
+    lines = []
+    for place in found["places"]:
+        if place["task"] != "all":
+            continue
+        mine = [at["all", place["strategy"], b] for b in budgets]
+        level = [r["budget"] for r in mine if r["lead_low"] <= 0]
+        lines.append([
+            f"`{place['strategy']}`",
+            *(f"**{_percent(r)}**" if r["lead_low"] <= 0 else _percent(r) for r in mine),
+            f"{level[0]:,.0f}" if level else "never",
+            f"{100 * mine[-1]['spent'] / budgets[-1]:.0f} %",
+            f"{100 * place['area']:.1f}",
+        ])  # fmt: skip
+    return lines
+
+
+def by_task(found: Mapping[str, Any]) -> list[list[str]]:
+    """Two lines per task: auto, and the best of the others at each budget."""
+    at = _cells(found)
+    lines = []
+    for task in sorted({task for task, *_ in at} - {"all"}):
+        best = []
+        for budget in found["tokens_a_question"]:
+            here = [r for (t, name, b), r in at.items()
+                    if (t, b) == (task, budget) and name not in AUTOS]  # fmt: skip
+            top = max(here, key=lambda r: (r["accuracy"], -r["spent"]))
+            best.append(f"{_percent(top)} `{top['strategy']}`")
+        auto = [_percent(at[task, "auto", b]) for b in found["tokens_a_question"]]
+        lines += [[task, "`auto`", *auto], [task, "best fixed", *best]]
+    return lines
 
 
 def page(text: str, made: str) -> str:
@@ -160,7 +180,11 @@ def page(text: str, made: str) -> str:
     return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
 
 
-def _share(row: Mapping[str, Any]) -> str:
+def _cells(found: Mapping[str, Any]) -> dict[tuple[str, str, float], Mapping[str, Any]]:
+    return {(r["task"], r["strategy"], r["budget"]): r for r in found["rows"]}
+
+
+def _percent(row: Mapping[str, Any]) -> str:
     return f"{100 * row['accuracy']:.0f}"
 
 
