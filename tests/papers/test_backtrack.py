@@ -8,12 +8,14 @@ does not pay for a whole solution of every question. More: benchmarks/results/ba
 """
 
 import asyncio
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
 import pytest
 from tiny_arena import SEEDS, questions, remembered
 
+from bursar.backends.base import Request
 from bursar.backends.tiny.tokenizer import REVISE_MARKER, Tokenizer, revised
 from bursar.budget import Budget
 from bursar.reason.base import Attempt, Strategy, Work
@@ -175,6 +177,27 @@ def test_a_search_undoes_more_the_longer_it_fails() -> None:
         search.learn(PUZZLE, lines[:5], ended=True)
         kept.append(len(search.kept))
     assert kept == [4, 3, 1, 0]
+
+
+class Held(NamedTuple):
+    own: int
+    length: int
+
+
+def test_what_is_undone_is_let_go_and_what_is_not_held_is_run_without_a_word() -> None:
+    search, request = Search(), Request("p\n", 36)
+    assert search.ask(request, keeps=True).max_tokens == 0
+    for number, text in enumerate(("", "d4\n", "d4\ng1\n")):
+        search.kept = tuple(text.split())
+        search.hold(text, Held(3, 3 * number))
+    assert sorted(search.held) == [0, 1, 2]
+    assert search.ask(request, keeps=True) == replace(
+        request, prefix="d4\ng1\n", stop=("\n",), keep=True, after=Held(3, 6)
+    )
+    search.kept = ("d4",)
+    search.hold("d4\ng1\ng2\n", Held(3, 9))
+    assert sorted(search.held) == [0, 1]
+    assert search.ask(request, keeps=False) == replace(request, prefix="d4\n", stop=("\n",))
 
 
 def test_the_lines_of_an_attempt_are_those_of_its_last_round() -> None:

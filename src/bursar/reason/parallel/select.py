@@ -60,8 +60,8 @@ class Features:
             once, descent, attempt = 0.0, depth * (read + out / 2) + out, read + out
         return cls(
             caught=(early + 0.5) / (len(failed) + 1),
-            descents=min(max(budget - once, 1.0) / descent, MOST),
-            attempts=min(budget / attempt, MOST),
+            descents=min(max(1.0, budget - once) / descent, MOST),
+            attempts=min(max(1.0, budget) / attempt, MOST),
         )
 
     @property
