@@ -98,9 +98,11 @@ def by_question(questions: int, seeds: range) -> list[dict[str, Any]]:
     plans: list[tuple[str, tuple[str, ...], str, float]] = [
         ("one attempt", (mode,), "effort_ladder", 1e6) for mode in modes
     ]
+    plans.append(("ladder", ("low", "high"), "effort_ladder", 1e6))
     plans.append(("ladder", modes, "effort_ladder", 1e6))
     for each in (80, 120, 200):
         plans.append((f"auto, {each} a question", modes, "auto", each))
+        plans.append((f"auto, {each} a question", ("low",), "auto", each))
         plans.append((f"votes of low, {each} a question", ("low",), "self_consistency", each))
     rows = []
     for name, efforts, how, each in plans:
@@ -115,7 +117,7 @@ def by_question(questions: int, seeds: range) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--twin", type=Path, help="weights trained with --absolute")
-    parser.add_argument("--questions", type=int, default=60, help="per level and seed")
+    parser.add_argument("--questions", type=int, default=30, help="per level and seed")
     parser.add_argument("--seeds", type=int, default=3)
     chosen = parser.parse_args()
     seeds = range(chosen.seeds)
