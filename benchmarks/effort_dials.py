@@ -1,13 +1,14 @@
 """Effort dials: what the modes of tiny-dial and the dial of tiny-e1 cost and buy, held-out chains.
 
-Run: python benchmarks/effort_dials.py [--twin FOLDER] [--questions 100]
+Run: python benchmarks/effort_dials.py [--twin FOLDER] [--questions 30]
 
-At temperature 0.7 where nothing else is said, questions in equal shares of levels 1 to 8. ThinkDial: accuracy
-and tokens by mode; beside it what the model says without a mode, cut after as many tokens as
-Medium and Low take on average, and the model it began from. e1: accuracy and tokens by dial and
-level, and, given its weights, those of the twin trained with absolute lengths. By question: `auto`
-and the ladder choose among the three modes, against one attempt by each mode and against votes of
-Low, in the tokens that they take (here prompts count too).
+At temperature 0.7 where nothing else is said; questions in equal shares of levels 1 to 8.
+ThinkDial: accuracy and tokens by mode; beside it what the model says without a mode, cut after as
+many tokens as Medium and Low take on average, and the model it began from. e1: accuracy and tokens
+by dial and level, and, given its weights, those of the twin trained with absolute lengths. Greedy:
+both at temperature 0. By question: `auto` and the ladder choose among the three modes, against one
+attempt by each mode, and `auto` and votes with Low alone, in the tokens that they take (here
+prompts count too).
 """
 
 import argparse
