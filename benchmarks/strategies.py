@@ -1,19 +1,18 @@
 """Strategies: every registered one at equal budgets, and the tables of docs/strategies.md.
 
-Run: python benchmarks/strategies.py [--quick]    measure, and leave the figures in results
-     python benchmarks/strategies.py --docs       write the tables anew from those figures
+Run: python benchmarks/strategies.py            run what results/strategies.jsonl does not hold
+     python benchmarks/strategies.py --again A,B    those anew, or `all`: after a change to them
+     python benchmarks/strategies.py --docs       write the tables anew from the figures
 
 Chain + countdown + sudoku4 with tiny-1m, budgets over a 64-fold range, all strategies on the same
 draws. Beside each accuracy stands how far it is behind the best fixed strategy of its budget (all
-but the two autos), paired question by question, with its 95 % bootstrap interval. The best one is
+but the autos), paired question by question, with its 95 % bootstrap interval. The best one is
 chosen on the questions that it is compared on, which favours it.
 """
 
 import argparse
 import json
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,17 +22,18 @@ from typing import Any
 from machine import cpu
 from rich.console import Console
 
-from bursar.cli.screen import counting
-from bursar.reason import TAGS
+from bursar.cli.screen import counting, split
 from bursar.reason.compare import Row, Trial, rows
+from bursar.reason.taxonomy import TAGS
 from bursar.run import Job, run_compare
 from bursar.run.trials import NOTES
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "strategies.json"
+TRIALS = HERE / "results" / "strategies.jsonl"
 PAGE = HERE.parent / "docs" / "strategies.md"
 BEGIN, END = "<!-- tables: python benchmarks/strategies.py --docs -->", "<!-- end of tables -->"
-AUTOS = ("auto", "auto_streamed")
+AUTOS = ("auto", "auto_search", "auto_streamed")
 BUDGETS = (30, 120, 480, 1920)
 
 ABOUT: Mapping[str, tuple[str, str]] = {
@@ -65,25 +65,33 @@ ABOUT: Mapping[str, tuple[str, str]] = {
     "select_search": ("as `backtrack`", "the loss of choosing the wrong one of the two searches"),
     "scale": ("a task that can be divided", "votes on the easy parts"),
     "auto": ("nothing; uses what there is", "what would not earn its price"),
+    "auto_search": ("nothing; uses what there is, steps too", "as `auto`; may buy beam searches"),
     "auto_streamed": ("nothing; uses what there is", "the same, questions one by one"),
 }
 """Strategy -> what it needs, what it saves. All end a question that an exact checker accepted."""
 
 
-def measure(questions: int, seeds: int, strategies: Sequence[str] | None) -> dict[str, Any]:
-    """Rows, leaderboard, and how far each is behind the best fixed strategy of its budget."""
+def measure(
+    questions: int, seeds: int, strategies: Sequence[str] | None, known: Sequence[str] = ()
+) -> tuple[list[str], dict[str, Any]]:
+    """The trials, as `run_compare` notes them, and what they say: rows, leaderboard, and how far
+    each is behind the best fixed strategy of its budget. `known` trials are not run again."""
     with tempfile.TemporaryDirectory() as folder, counting("comparing", "trials") as show:
+        file = Path(folder) / NOTES
+        if known:
+            file.write_text("\n".join(known) + "\n", encoding="utf-8")
         record, _ = run_compare(
             Job(("mixed",), questions=questions),
             strategies,
             [f"{b * questions} tokens" for b in BUDGETS],
             range(seeds),
             out=Path(folder),
+            resume=bool(known),
             on_progress=show,
         )
-        notes = (Path(folder) / NOTES).read_text(encoding="utf-8").splitlines()[1:]
-    trials = [Trial(**json.loads(line)) for line in notes]
-    return {
+        notes = file.read_text(encoding="utf-8").splitlines()
+    trials = [Trial(**json.loads(line)) for line in notes[1:]]
+    return notes, {
         "questions": questions,
         "seeds": seeds,
         "tokens_a_question": list(BUDGETS),
@@ -192,10 +200,20 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *lines)]
 
 
+def kept(again: str) -> list[str]:
+    """The trials there are, but those of the strategies to run `again`."""
+    if again == "all" or not TRIALS.exists():
+        return []
+    about, *trials = TRIALS.read_text(encoding="utf-8").splitlines()
+    dropped = set(split(again))
+    return [about, *(t for t in trials if json.loads(t)["strategy"] not in dropped)]
+
+
 def main() -> None:
     """Measure and leave the figures in `results/strategies.json`, or write the page from them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small, and writes nothing")
+    parser.add_argument("--again", default="", help="strategies to run anew, joined by commas")
     parser.add_argument("--docs", action="store_true", help="the page's tables, from the figures")
     chosen = parser.parse_args()
     if chosen.docs:
@@ -203,18 +221,19 @@ def main() -> None:
         old = PAGE.read_text(encoding="utf-8")
         PAGE.write_text(page(old, tables(data)), encoding="utf-8")
         return
-    start = time.perf_counter()
     plain = ("single", "self_consistency", "best_of_n", "adaptive_consistency", "auto")
-    found = measure(12, 1, plain) if chosen.quick else measure(54, 2, None)
+    notes, found = (
+        measure(12, 1, plain) if chosen.quick else measure(54, 2, None, kept(chosen.again))
+    )
     data = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": cpu(),
-        "command": " ".join(["python", *sys.argv]),
-        "seconds": time.perf_counter() - start,
+        "command": "python benchmarks/strategies.py",
         "mixed": found,
     }
     Console().print(tables(data), markup=False, soft_wrap=True)
     if not chosen.quick:
+        TRIALS.write_text("\n".join(notes) + "\n", encoding="utf-8")
         RESULTS.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
