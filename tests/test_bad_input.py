@@ -28,6 +28,7 @@ from command_line import Ran, bursar
 
 SOLVE = 'solve good.jsonl --model simulated --budget "20k tokens"'
 CHAIN = 'solve chain --questions 4 --model tiny-0.3m --budget "1k tokens"'
+COUNTDOWN = CHAIN.replace("chain", "countdown")
 COMPARE = 'compare good.jsonl --model simulated --seeds 1 --budgets "10k tokens"'
 CALIBRATE = "calibrate good.jsonl --model simulated"
 COST = "cost --model llama-3.1-8b --device h100-sxm"
@@ -48,6 +49,13 @@ CASES = [
     ("an option that is not there", "{chain} --fast", 2, "--fast"),
     ("an unknown task", 'solve juggling --budget "1k tokens"', 2, "'juggling'; choose chain, cou"),
     ("an unknown strategy", "{chain} --strategy guess", 2, "strategy 'guess'; choose one of singl"),
+    ("what only chains are for", '{countdown} --strategy lynx', 2, "lynx knows chain, not countdown"),
+    ("a model that can't be steered", "{solve} --strategy lynx", 2, "states and logits.*does not sh"),
+    ("steps of what has none", "{solve} --strategy beam", 2, "can't be asked for single steps"),
+    ("a ladder of one rung", "{chain} --strategy effort_ladder", 2, "--effort low,medium,high"),
+    ("an unknown effort", "{chain} --effort turbo", 2, "effort 'turbo' is not known; write low"),
+    ("an effort without a dial", "{chain} --effort low", 2, "can't follow effort low; use tiny-dial"),
+    ("a dial on what it never saw", "{countdown} --model tiny-dial", 2, "chains only.*use tiny-1m"),
     ("an unknown baseline", "{chain} --baseline guess", 2, "strategy 'guess'; choose one of singl"),
     ("an unknown model", "{chain} --model gpt-99", 2, "model 'gpt-99'; known are: tiny-"),
     ("an unknown size", "{chain} --model tiny-9t", 2, "'tiny-9t' is not.* there are: tiny-0.3m"),
@@ -101,6 +109,9 @@ CASES = [
      2, "others can read it; chmod 600 open"),
     ("no seeds", "{compare} --seeds 0", 2, "0 seeds: give at least one"),
     ("no strategies", '{compare} --strategies ""', 2, "0 strategies"),
+    ("a place that is none", "{compare} --on mars", 2, "--on 'mars': must be one of here"),
+    ("nothing to resume", "{compare} --resume nowhere", 2, "give --resume the folder of a compari"),
+    ("no models", '{compare} --model " ; "', 2, "name at least one model"),
     ("an unknown strategy to compare", "{compare} --strategies auto,guess", 2, "strategy 'guess'"),
     ("budgets that can't be compared", '{compare} --budgets "10k tokens, 2 USD"', 2,
      "tokens and usd can't be compared; give all in one resource"),
@@ -156,7 +167,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def words(command: str) -> list[str]:
     """A command line as a shell splits it, with its beginnings filled in."""
-    starts = {"chain": CHAIN, "solve": SOLVE, "compare": COMPARE, "calibrate": CALIBRATE}
+    starts = {
+        "chain": CHAIN,
+        "countdown": COUNTDOWN,
+        "solve": SOLVE,
+        "compare": COMPARE,
+        "calibrate": CALIBRATE,
+    }
     return shlex.split(command.format(**starts, cost=COST))
 
 

@@ -124,6 +124,15 @@ class Strategy(Protocol):
         ...
 
 
+@runtime_checkable
+class Picky(Protocol):
+    """A strategy that needs more than any source offers, and says so before anything is spent."""
+
+    def check(self, questions: Sequence[Question], bench: Workbench) -> None:
+        """Raises `BadInput` where it can't work on these questions with these models."""
+        ...
+
+
 def to_answer(work: Work, pick: Pick) -> Answer:
     """The answer for `work` when spending has ended."""
     return Answer(

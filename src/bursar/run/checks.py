@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bursar.budget import Budget
 from bursar.errors import BadInput, Infeasible, Unbounded
-from bursar.reason.base import Arm, Work
+from bursar.reason.base import Arm, Picky, Strategy, Work
 from bursar.reason.solve import grade
 from bursar.reason.workbench import Workbench
 from bursar.units import RESOURCES, format_amount
@@ -44,6 +44,12 @@ def check_limits(
             for r in short
         )
         raise Infeasible(f"the limit pays for no attempt at all: {said}; raise it to at least that")
+
+
+def check_strategy(strategy: Strategy, questions: Sequence[Question], bench: Workbench) -> None:
+    """Raises `BadInput` where a strategy needs what these questions or models do not offer."""
+    if isinstance(strategy, Picky):
+        strategy.check(questions, bench)
 
 
 def check_gradable(questions: Sequence[Question], tasks: Mapping[str, Task], why: str) -> None:

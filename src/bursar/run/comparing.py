@@ -13,7 +13,7 @@ from bursar.errors import BadInput
 from bursar.reason.compare import Row, rows, standings
 from bursar.reason.purse import Purse
 from bursar.report.record import CompareRecord
-from bursar.run.checks import check_gradable, check_limits
+from bursar.run.checks import check_gradable, check_limits, check_strategy
 from bursar.run.folder import new_folder, write
 from bursar.run.job import Job
 from bursar.run.models import running
@@ -118,6 +118,8 @@ def _check(batch: Batch, least: Mapping[str, float]) -> None:
     with running(models):
         bench = batch.job.bench(Purse(Budget(least), models), tasks, batch.seed)
         check_limits(questions, bench, least)
+        for name in dict.fromkeys(name for name, _ in batch.wanted):
+            check_strategy(batch.job.strategy(name), questions, bench)
 
 
 def _in_common(job: Job, limits: Sequence[Mapping[str, float]]) -> dict[str, object]:

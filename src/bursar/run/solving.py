@@ -18,7 +18,7 @@ from bursar.reason.purse import Purse
 from bursar.reason.solve import Solution, solve
 from bursar.reason.workbench import Workbench
 from bursar.report.record import SolveRecord
-from bursar.run.checks import check_gradable, check_limits
+from bursar.run.checks import check_gradable, check_limits, check_strategy
 from bursar.run.folder import new_folder, write
 from bursar.run.job import Job
 from bursar.run.models import running
@@ -55,7 +55,11 @@ def run_solve(
     if baseline:
         check_gradable(questions, tasks, "--baseline")
     models = job.open_models()
-    check_limits(questions, job.bench(Purse(Budget(limits), models), tasks, job.seed), amounts)
+    bench = job.bench(Purse(Budget(limits), models), tasks, job.seed)
+    check_limits(questions, bench, amounts)
+    for each in (how, beside):
+        if each:
+            check_strategy(each, questions, bench)
     with (
         new_folder(out),
         Ledger(str(ledger or out / "ledger.sqlite")) as book,

@@ -120,7 +120,14 @@ class TinyBackend:
         """Nothing to give back."""
 
     def _worded(self, request: Request) -> Request:
-        """The request with its effort said in the prompt."""
+        """The request with its effort said in the prompt.
+
+        Raises `BadInput` for what a model with a dial was never trained on.
+        """
+        if self._efforts and not request.prompt.startswith("chain "):
+            raise BadInput(
+                f"{self.name} answers chains only, not {request.prompt.strip()!r}; use tiny-1m"
+            )
         if request.effort is None:
             return request
         words = effort_words(self.name, self._efforts, request.effort)

@@ -40,7 +40,7 @@ class SteeredTexts:
         self, questions: Sequence[Question], bench: Workbench, on_round: OnRound | None = None
     ) -> list[Answer]:
         backend = bench.backends[0]
-        self._check(questions, bench)
+        self.check(questions, bench)
         steer = self.make(backend)
         works = [Work(q) for q in questions]
         room = self._room(len(works), bench) if works else 0.0
@@ -86,7 +86,8 @@ class SteeredTexts:
             truncated=done.stop_reason == "length",
         )
 
-    def _check(self, questions: Sequence[Question], bench: Workbench) -> None:
+    def check(self, questions: Sequence[Question], bench: Workbench) -> None:
+        """See `Picky.check`: it needs a model that can be steered, and tasks that it knows."""
         backend = bench.backends[0]
         if not getattr(bench.purse.backends[backend], "steers", False):
             raise BadInput(
