@@ -1,9 +1,9 @@
 """Claim: at equal tokens sequential search wins Sudoku and parallel sampling Countdown, and what a
 few attempts show of a task tells which.
 
-With all tokens billed too, where the model holds the text to go on from: the search reads its prompt
-once, parallel sampling at every attempt. Where the text is sent again at every line the search
-loses both, and so it does where the budget pays for no whole solution of every question. On
+With all tokens billed too, where the model holds the text to go on from: the search reads its
+prompt once, parallel sampling at every attempt. Where the text is sent again at every line the
+search loses both, and so it does where the budget pays for no whole solution of every question. On
 Countdown parallel sampling is ahead by little. More cells: benchmarks/results/backtrack.json.
 """
 

@@ -37,9 +37,13 @@ GROUND = {
 @cache
 def seen(name: str) -> tuple[Observed, float]:
     asked = GROUND.get(name, lambda: questions("chain", ("1", "7", "8"), 12, 0))()
+    models = (MODEL, "tiny-1m") if name == "effort_ladder" else (MODEL,)
     found, solution = asyncio.run(
         observe(
-            strategy(name), asked, {MODEL: remembered(MODEL)}, partial(bench, check=name in GROUND)
+            strategy(name),
+            asked,
+            {model: remembered(model) for model in models},
+            partial(bench, check=name in GROUND),
         )
     )
     return found, solution.spent.tokens

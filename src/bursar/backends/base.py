@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from bursar.usage import Usage
 
+Effort = str | float
+"""A mode ("low", "medium", "high"), or a share in (0, 1] of what a question usually takes."""
+
 
 @runtime_checkable
 class Kept(Protocol):
@@ -135,6 +138,8 @@ class Request:
     them: they cost no input tokens."""
     steer: Steer | None = None
     """Only for backends that say so (`steers`): others have no state to show."""
+    effort: Effort | None = None
+    """How hard to think, None: as the model does by itself. Who can't follow it refuses it."""
 
 
 @dataclass(frozen=True, slots=True)

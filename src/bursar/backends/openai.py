@@ -15,6 +15,7 @@ from typing import Any, Self
 import httpx
 
 from bursar.backends.base import Completion, Request, note_spent
+from bursar.backends.effort import MODES
 from bursar.backends.openai_wire import (
     Api,
     Garbled,
@@ -100,6 +101,7 @@ class OpenAIBackend:
 
     def upper_bound(self, request: Request) -> Usage:
         """The most one charged attempt can use; dollars None when the price is not known."""
+        self._check_effort(request)
         seconds = self._sender.patience.total_s + _SECONDS_TO_GIVE_UP
         return self._usage(self._tokens_in(request), request.max_tokens, seconds)
 
@@ -113,6 +115,7 @@ class OpenAIBackend:
         for request in requests:
             if request.max_tokens < 1:
                 raise BadInput(f"max_tokens is {request.max_tokens}; a server needs at least 1")
+            self._check_effort(request)
             self._sender.check(self._tokens_in(request) + request.max_tokens)
         tasks = [asyncio.create_task(self._complete(request)) for request in requests]
         try:
@@ -196,6 +199,17 @@ class OpenAIBackend:
                 "can't be sent; mend the text"
             ) from None
         return self._count_tokens(text) if self._count_tokens else size
+
+    def _check_effort(self, request: Request) -> None:
+        if request.effort is None:
+            return
+        if request.effort not in MODES:
+            raise BadInput(f"{self.name}: effort {request.effort}; servers take {', '.join(MODES)}")
+        if self._api(request) != "chat":
+            raise BadInput(
+                f"{self.name}: effort {request.effort}; only the chat API takes one, and only "
+                "without a prefix to go on from"
+            )
 
     def _api(self, request: Request) -> Api:
         return "completions" if request.prefix else self.api

@@ -52,6 +52,8 @@ def request_body(
         # 31 bits: some servers keep the seed in a signed 32-bit integer
         "seed": whole_number(request.seed, request.question_id, request.sample) >> 32,
     }
+    if request.effort is not None:
+        body["reasoning_effort"] = request.effort
     if request.stop:
         body["stop"] = list(request.stop)
     if api == "chat":

@@ -14,6 +14,7 @@ import numpy as np
 
 from bursar.backends.base import Completion, Request
 from bursar.backends.draws import whole_number
+from bursar.backends.effort import refuse_effort
 from bursar.errors import BadInput, Exhausted
 from bursar.usage import Usage
 
@@ -77,10 +78,12 @@ class ReplayBackend:
 
     def upper_bound(self, request: Request) -> Usage:
         """The largest recorded sample of the question; it does not tell which one comes next."""
+        refuse_effort(self.name, [request])
         return _cut(self._most[self._key(request)], request.max_tokens)
 
     async def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """Raises `Exhausted` before anything is spent when one of `requests` has no sample left."""
+        refuse_effort(self.name, requests)
         drawn = [self._draw(request) for request in requests]
         return [_completion(s, r.max_tokens) for s, r in zip(drawn, requests, strict=True)]
 

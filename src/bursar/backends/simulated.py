@@ -14,6 +14,7 @@ from scipy import special
 
 from bursar.backends.base import Completion, Request
 from bursar.backends.draws import uniforms
+from bursar.backends.effort import refuse_effort
 from bursar.backends.token_price import TokenPrice
 from bursar.cost import Deployment, request_cost
 from bursar.errors import BadInput
@@ -118,9 +119,11 @@ class SimulatedBackend:
 
     def upper_bound(self, request: Request) -> Usage:
         """Exact for the prompt, `max_tokens` for the attempt."""
+        refuse_effort(self.name, [request])
         return self._cost(_tokens_in(request), request.max_tokens)
 
     async def complete(self, requests: Sequence[Request]) -> list[Completion]:
+        refuse_effort(self.name, requests)
         return [self._sample(request) for request in requests]
 
     async def aclose(self) -> None:

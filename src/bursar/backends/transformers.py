@@ -14,6 +14,7 @@ import numpy as np
 
 from bursar.backends.base import Completion, Request
 from bursar.backends.draws import whole_number
+from bursar.backends.effort import refuse_effort
 from bursar.errors import BadInput
 from bursar.usage import Usage
 
@@ -72,10 +73,12 @@ class TransformersBackend:
 
     def upper_bound(self, request: Request) -> Usage:
         """Tokens: exact for the prompt. Seconds and dollars are not known beforehand."""
+        refuse_effort(self.name, [request])
         return Usage(tokens_in=len(self._encode(request)), tokens_out=request.max_tokens)
 
     async def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """Equal limits and stops go together, in batches; a batch runs in a thread of its own."""
+        refuse_effort(self.name, requests)
         done: dict[int, Completion] = {}
         groups: dict[tuple[int, tuple[str, ...]], list[int]] = {}
         for i, request in enumerate(requests):

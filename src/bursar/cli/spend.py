@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bursar import run
+from bursar.backends.effort import parse_effort
 from bursar.backends.token_price import TokenPrice
 from bursar.cli.screen import (
     AsJson,
@@ -47,6 +48,13 @@ Temperature = Annotated[
     float, typer.Option(help="of samples; single and auto's first try are greedy")
 ]
 Runs = Annotated[Path, typer.Option(help="where run folders go")]
+Efforts = Annotated[
+    str,
+    typer.Option(
+        "--effort",
+        help="low, medium, high, or a share such as 0.5; several joined by commas: one model each",
+    ),
+]
 KeyFile = Annotated[
     Path | None, typer.Option(help="holds the API key, mode 600; default: OPENAI_API_KEY")
 ]
@@ -64,6 +72,7 @@ def solve(
     levels: Levels = "",
     seed: Seed = 0,
     temperature: Temperature = 0.7,
+    effort: Efforts = "",
     checker: Checker = "exact",
     no_checker: NoCheck = False,
     worth: Annotated[
@@ -94,6 +103,7 @@ def solve(
         check=not no_checker,
         worth=worth,
         profile=profile,
+        efforts=tuple(parse_effort(one) for one in split(effort)),
         hosted=hosted(key_file, usd_per_mtok),
     )
     folder = run.run_dir(runs, job)
@@ -134,6 +144,7 @@ def compare(
     seed: Seed = 0,
     seeds: Annotated[int, typer.Option(help="how many seeds, from --seed on")] = 3,
     temperature: Temperature = 0.7,
+    effort: Efforts = "",
     checker: Checker = "exact",
     no_checker: NoCheck = False,
     profile: ProfileFile = None,
@@ -161,6 +172,7 @@ def compare(
         checker=checker,
         check=not no_checker,
         profile=profile,
+        efforts=tuple(parse_effort(one) for one in split(effort)),
         hosted=hosted(key_file, usd_per_mtok),
     )
     if on not in run.PLACES:

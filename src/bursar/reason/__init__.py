@@ -9,6 +9,7 @@ from bursar.reason.auto import Auto
 from bursar.reason.auto_streamed import AutoStreamed
 from bursar.reason.base import Strategy
 from bursar.reason.best_of_n import BestOfN
+from bursar.reason.effort import EffortLadder
 from bursar.reason.exits import EXITS, PosteriorVoting
 from bursar.reason.parallel import Backtrack, SelectSearch
 from bursar.reason.profile import Profile
@@ -34,6 +35,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "backtrack": Backtrack,
     "select_search": SelectSearch,
     "scale": lambda: SplitAndSolve("scale", Scale()),
+    "effort_ladder": lambda: RoundRobin("effort_ladder", EffortLadder()),
     "auto": Auto,
     "auto_search": lambda: Auto(searches=True, name="auto_search"),
     "auto_streamed": AutoStreamed,

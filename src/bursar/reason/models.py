@@ -28,13 +28,24 @@ class Features:
     judge: Callable[[str], str] | None = None
     keeps: bool = False
     step: str | None = None
+    read: Callable[[str], str] | None = None
+    """What to read the answer from, where it is not the text as said."""
+    max_tokens: int | None = None
+    """Room for an attempt that solves a question several times; None: the task's."""
+
+
+_DIAL_TOKENS = 512
 
 
 def features(name: str) -> Features:
-    """What the model called `name` offers strategies."""
+    """What the model called `name` (or `name@effort`) offers strategies."""
     if name.startswith(("tiny-", "speculative:")):
+        from bursar.backends.tiny import tiny_dials
+        from bursar.backends.tiny.dial import settled
         from bursar.backends.tiny.tokenizer import REVISE_MARKER, revised
 
+        if name.partition("@")[0] in tiny_dials():
+            return Features(read=settled, max_tokens=_DIAL_TOKENS)
         # two models hand back no hidden states to score, and keep no text to go on from
         return Features(
             stop=(REVISE_MARKER,),
@@ -62,6 +73,8 @@ def equipped(purse: Purse, tasks: Mapping[str, Task], **settings: Any) -> Workbe
         judge={n: f.judge for n, f in known.items() if f.judge},
         keeps=frozenset(n for n, f in known.items() if f.keeps),
         steps={n: f.step for n, f in known.items() if f.step},
+        read={n: f.read for n, f in known.items() if f.read},
+        max_tokens={n: f.max_tokens for n, f in known.items() if f.max_tokens},
         **settings,
     )
 

@@ -74,6 +74,7 @@ TAGS: dict[str, Tags] = {
     "backtrack": tags("hybrid", "search", "sources with steps", stops=True),
     "select_search": tags("hybrid", "search", "sources with steps", stops=True),
     "scale": tags("hybrid", "aggregation", stops=True),
+    "effort_ladder": tags("parallel", "verification aggregation", stops=True),
     "auto": tags("parallel", "verification aggregation", stops=True),
     "auto_search": tags("hybrid", "search verification aggregation", "sources with steps", True),
     "auto_streamed": tags("parallel", "verification aggregation", stops=True),

@@ -45,6 +45,11 @@ class Workbench:
     judge: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     """How to make a backend judge what was said: that text -> the prefix of its verdict."""
 
+    read: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+    """How to settle a backend's text that holds several answers, before it is read."""
+    max_tokens: Mapping[str, int] = field(default_factory=dict)
+    """Room that a backend's attempt needs where it is not the task's."""
+
     @property
     def backends(self) -> tuple[str, ...]:
         return tuple(self.purse.backends)
@@ -83,7 +88,7 @@ class Workbench:
         return Request(
             prompt=work.question.prompt,
             prefix=prefix,
-            max_tokens=task.max_tokens,
+            max_tokens=self.max_tokens.get(arm.backend, task.max_tokens),
             question_id=work.question.id,
             sample=sample,
             temperature=arm.temperature,
@@ -121,7 +126,10 @@ class Workbench:
     def _read(self, work: Work, arm: Arm, request: Request, done: Completion) -> Attempt:
         task = self._task(work)
         text = request.prefix + done.text + done.meta.get("stop", "")
-        answer = done.meta.get("answer") or task.extract(work.question, text)
+        settle = self.read.get(arm.backend)
+        answer = done.meta.get("answer") or task.extract(
+            work.question, settle(text) if settle else text
+        )
         scorer = self.scorers.get(arm.backend)
         return Attempt(
             arm=arm,

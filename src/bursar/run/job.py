@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from bursar.backends import open_backend
-from bursar.backends.base import Backend
+from bursar.backends.base import Backend, Effort
+from bursar.backends.effort import Dialled
 from bursar.errors import BadInput
 from bursar.reason import STEP_SEARCHES, STRATEGIES
 from bursar.reason import strategy as strategy_named
@@ -47,6 +48,8 @@ class Job:
     temperature: float = 0.7
     worth: float | None = None
     profile: Path | None = None
+    efforts: tuple[Effort, ...] = ()
+    """Every model is opened once at each of these, as a model of its own; none: as it is."""
     hosted: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,29 +104,41 @@ class Job:
 
     def open_models(self) -> dict[str, Backend]:
         """The models by name, in the order asked."""
-        return {
+        opened = {
             name: open_backend(name, **(self.hosted if name.startswith("openai:") else {}))
             for name in self.models
+        }
+        if not self.efforts:
+            return opened
+        return {
+            f"{name}@{effort}": Dialled(backend, effort)
+            for name, backend in opened.items()
+            for effort in self.efforts
         }
 
     def bench(self, purse: Purse, tasks: Mapping[str, Task], seed: int) -> Workbench:
         """A workbench that knows what each model can do besides answering."""
-        return equipped(purse, tasks, seed=seed, check=self.check, temperature=self.temperature)
+        bench = equipped(purse, tasks, seed=seed, check=self.check, temperature=self.temperature)
+        # a text to go on from is no chat, and only a chat takes an effort
+        return replace(bench, revise={}, steps={}) if self.efforts else bench
 
     def strategies(self) -> list[str]:
         """The strategies that this job's models can follow."""
         first = features(self.models[0])
-        missing = {"revision"} if first.revise is None else set()
-        missing |= set(STEP_SEARCHES) if first.step is None else set()
-        return [name for name in STRATEGIES if name not in missing]
+        able = {"revision": first.revise is not None and not self.efforts}
+        able |= dict.fromkeys(STEP_SEARCHES, first.step is not None and not self.efforts)
+        able["effort_ladder"] = len(self.efforts) > 1
+        return [name for name in STRATEGIES if able.get(name, True)]
 
     def strategy(self, name: str) -> Strategy:
         """The strategy called `name`, with this job's settings."""
         if name in STRATEGIES and name not in self.strategies():
-            what = "revise its answers" if name == "revision" else "be asked for single steps"
-            raise BadInput(
-                f"{self.models[0]} can't {what}; choose another strategy, such as self_consistency"
-            )
+            lacks = {
+                "revision": f"{self.models[0]} can't revise its answers",
+                "effort_ladder": "effort_ladder needs several efforts: --effort low,medium,high",
+            }
+            what = lacks.get(name, f"{self.models[0]} can't be asked for single steps")
+            raise BadInput(f"{what}; choose another strategy, such as self_consistency")
         profile = Profile.load(self.profile) if self.profile else None
         return strategy_named(name, worth=self.worth, profile=profile)
 
@@ -135,6 +150,7 @@ class Job:
             "levels": ", ".join(self.levels) or "all",
             "temperature": self.temperature,
             "checkers asked": self.check,
+            "effort": ", ".join(map(str, self.efforts)) or None,
             "worth": self.worth,
         }
 

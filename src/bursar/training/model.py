@@ -203,9 +203,14 @@ class TinyLlama(nn.Module):
         return F.linear(hidden, self.model.embed_tokens.weight)
 
 
-def save(model: TinyLlama, folder: Path) -> None:
-    """Write `model.safetensors` (float16) and a Hugging Face `config.json`."""
+def save(model: TinyLlama, folder: Path, *, efforts: str = "") -> None:
+    """Write `model.safetensors` (float16) and a Hugging Face `config.json`.
+
+    `efforts`: which effort its prompts may name (see `backends/tiny/effort.py`).
+    """
     own = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "mlp_bias": False}
+    if efforts:
+        own["efforts"] = efforts
     write_folder(folder, model.state_dict(), asdict(model.shape) | own, model.shape.head_dim)
 
 

@@ -8,7 +8,7 @@ claim the target.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bursar.backends.tiny.tokenizer import Tokenizer
 from bursar.workload.tasks import chain, countdown, sudoku4
@@ -34,12 +34,12 @@ def chain_document(rng: random.Random) -> Document:
     rounds = rng.choices(*_ROUNDS)[0] if rng.random() < 1 / 7 else 0
     for _ in range(rounds):
         slip = rng.random() < 0.5
-        document += _chain_attempt(rng, pieces, slip)
+        document += chain_attempt(rng, pieces, slip)
         document.append((REVISE_MARKER, slip))
-    return [*document, *_chain_attempt(rng, pieces, slip=False), (RIGHT, True)]
+    return [*document, *chain_attempt(rng, pieces, slip=False), (RIGHT, True)]
 
 
-def _chain_attempt(rng: random.Random, pieces: list[str], slip: bool) -> Document:
+def chain_attempt(rng: random.Random, pieces: list[str], slip: bool) -> Document:
     """One reduction to `#answer`; with `slip` one result on the way is wrong, and not learnt."""
     attempt: Document = []
     slip_at = rng.randrange(len(pieces) // 2) if slip else -1
@@ -136,16 +136,21 @@ def document_ids(tokenizer: Tokenizer, document: Document) -> tuple[list[int], l
     return [*ids, tokenizer.eos_id][:CONTEXT], [*learn, True][:CONTEXT]
 
 
+def mixed_document(rng: random.Random) -> Document:
+    """A document of one of the three tasks."""
+    return MAKERS[rng.choices(list(_SHARES), list(_SHARES.values()))[0]](rng)
+
+
 def batches(
-    rng: random.Random, tokenizer: Tokenizer, tokens: int, pool: int = 4096
+    rng: random.Random,
+    tokenizer: Tokenizer,
+    tokens: int,
+    pool: int = 4096,
+    make: Callable[[random.Random], Document] = mixed_document,
 ) -> Iterator[list[tuple[list[int], list[bool]]]]:
     """Endless batches of encoded documents of similar length, about `tokens` padded tokens each."""
-    names, shares = list(_SHARES), list(_SHARES.values())
     while True:
-        documents = [
-            document_ids(tokenizer, MAKERS[name](rng))
-            for name in rng.choices(names, shares, k=pool)
-        ]
+        documents = [document_ids(tokenizer, make(rng)) for _ in range(pool)]
         buckets: dict[int, list[tuple[list[int], list[bool]]]] = {}
         for encoded in documents:
             buckets.setdefault(bucket_of(len(encoded[0])), []).append(encoded)

@@ -13,7 +13,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from bursar.backends.tiny.tokenizer import Tokenizer
 from bursar.training.model import SHAPES, WEIGHTS, Shape, TinyLlama, load, save
-from bursar.training.traces import batches, bucket_of
+from bursar.training.traces import Document, batches, bucket_of, mixed_document
 
 lower_now = threading.Event()
 """Set it to begin lowering the rate at once."""
@@ -89,6 +89,7 @@ def train(
     folder: Path | None = None,
     log_every: int = 100,
     start_from: Path | None = None,
+    make: Callable[[random.Random], Document] = mixed_document,
 ) -> Iterator[tuple[int, int, float, TinyLlama]]:
     """Yields (step, tokens, loss, averaged model) every `log_every` steps and at the end."""
     torch.manual_seed(recipe.seed)
@@ -109,7 +110,7 @@ def train(
     start, saved = time.process_time(), time.monotonic()
     limit = 60 * recipe.minutes
     tokens, losses = 0, torch.zeros(log_every)
-    stream = batches(random.Random(recipe.seed), Tokenizer(), recipe.batch_tokens)
+    stream = batches(random.Random(recipe.seed), Tokenizer(), recipe.batch_tokens, make=make)
     for step, rows in enumerate(stream):
         now, spent = time.monotonic(), time.process_time() - start
         if lower_now.is_set():

@@ -10,8 +10,10 @@ holds it has paid for it once.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from bursar.backends.base import Completion, Request
 from bursar.backends.merging import Merged
+from bursar.backends.tiny.dial import effort_words
 from bursar.backends.tiny.engine import Engine, Generation
 from bursar.backends.tiny.guided import generate
 from bursar.backends.tiny.model import Llama
@@ -30,6 +33,7 @@ from bursar.usage import Usage
 WEIGHTS = Path(__file__).parent / "weights"
 STEERABLE = WEIGHTS / "steerable"
 """Models that write chains only, more or less at length; not among `tiny_sizes`."""
+DIALS = WEIGHTS / "dials"
 
 
 def tiny_sizes() -> list[str]:
@@ -38,14 +42,20 @@ def tiny_sizes() -> list[str]:
     return [file.parent.name for file in files]
 
 
+def tiny_dials() -> list[str]:
+    """Names of the built-in models with an effort dial; they answer chains only."""
+    return sorted(file.parent.name for file in DIALS.glob("*/model.safetensors"))
+
+
 def open_tiny(size: str = "tiny-1m", **options: Any) -> TinyBackend:
     """The built-in model named `size`, `options` to its constructor. Raises `BadInput` with the
     names there are.
     """
-    for folder in (WEIGHTS / size, STEERABLE / size):
+    for folder in (WEIGHTS / size, STEERABLE / size, DIALS / size):
         if (folder / "model.safetensors").is_file():
             return TinyBackend(folder, **options)
-    names = ", ".join([*tiny_sizes(), *(folder.name for folder in sorted(STEERABLE.glob("*")))])
+    steerable = [folder.name for folder in sorted(STEERABLE.glob("*"))]
+    names = ", ".join([*tiny_sizes(), *steerable, *tiny_dials()])
     raise BadInput(f"{size!r} is not a built-in model; there are: {names or 'none'}")
 
 
@@ -70,6 +80,7 @@ class TinyBackend:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = folder.name
+        self._efforts: str = json.loads((folder / "config.json").read_text()).get("efforts", "")
         self.engine = Engine(Llama.load(folder), Tokenizer(), max_batch=max_batch)
         self.price = price
         self._threads, self._clock = threads, clock
@@ -83,7 +94,7 @@ class TinyBackend:
 
     def upper_bound(self, request: Request) -> Usage:
         """The full prompt and all of `max_tokens`, alone in the batch; seconds are not bounded."""
-        tokens, most = self.engine.tokenize(request)
+        tokens, most = self.engine.tokenize(self._worded(request))
         return self._usage(
             past=request.after.length if request.after else len(tokens),
             tokens_in=len(tokens),
@@ -100,12 +111,20 @@ class TinyBackend:
         Texts leave out the stop string that ended them (`meta["stop"]` names it); the token that
         completed it, like the end-of-text token, is in `tokens_out` and `logprobs`.
         """
+        requests = [self._worded(request) for request in requests]
         for request in requests:  # refuse here, so that a bad request fails only its own call
             self.engine.tokenize(request)
         return await self._merged.complete(requests)
 
     async def aclose(self) -> None:
         """Nothing to give back."""
+
+    def _worded(self, request: Request) -> Request:
+        """The request with its effort said in the prompt."""
+        if request.effort is None:
+            return request
+        words = effort_words(self.name, self._efforts, request.effort)
+        return replace(request, prompt=words + request.prompt, effort=None)
 
     async def _run(self, requests: list[Request]) -> list[Completion]:
         # in a thread, so that the event loop goes on; one run at a time

@@ -12,14 +12,16 @@ from collections.abc import Iterable
 from bursar.errors import BadInput
 from bursar.workload.tasks.verdicts import REVISE_MARKER, RIGHT, revised
 
-__all__ = ["REVISE_MARKER", "RIGHT", "Tokenizer", "revised"]
+__all__ = ["EFFORT_WORDS", "REVISE_MARKER", "RIGHT", "Tokenizer", "revised"]
 
 _SPECIALS = ("<pad>", "<bos>", "<eos>")
 _WORDS = ("chain ", "countdown ", "sudoku ", RIGHT, REVISE_MARKER.strip())
 _SIGNS = ("\n", "+", "-", "*", "/", "=", ">", "#", ",", "(", ")", "_", " ")
 _CELLS = tuple("abcdefghijklmnop")
-_PIECES = (*_SPECIALS, *(str(n) for n in range(100)), *_SIGNS, *_CELLS, *_WORDS)
-_CUT = re.compile("|".join(map(re.escape, _WORDS)) + r"|[1-9]?\d|(?s:.)")
+EFFORT_WORDS = ("effort ", "low ", "medium ", "high ")
+"""Added later, on ids that were free: a prompt of a model with a dial begins with these."""
+_PIECES = (*_SPECIALS, *(str(n) for n in range(100)), *_SIGNS, *_CELLS, *_WORDS, *EFFORT_WORDS)
+_CUT = re.compile("|".join(map(re.escape, (*_WORDS, *EFFORT_WORDS))) + r"|[1-9]?\d|(?s:.)")
 
 
 class Tokenizer:
