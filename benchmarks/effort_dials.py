@@ -1,13 +1,14 @@
 """Effort dials: what the modes of tiny-dial and the dial of tiny-e1 cost and buy, held-out chains.
 
-Run: python benchmarks/effort_dials.py [--twin FOLDER] [--questions 100]
+Run: python benchmarks/effort_dials.py [--twin FOLDER] [--questions 30]
 
-Three figures, at temperature 0.7, questions in equal shares of levels 1 to 8. ThinkDial: accuracy
-and tokens by mode; beside it what the model says without a mode, cut after as many tokens as
-Medium and Low take on average, and the model it began from. e1: accuracy and tokens by dial and
-level, and, given its weights, those of the twin trained with absolute lengths. By question: `auto`
-and the ladder choose among the three modes, against one attempt by each mode and against votes of
-Low, in the tokens that they take (here prompts count too).
+At temperature 0.7 where nothing else is said; questions in equal shares of levels 1 to 8.
+ThinkDial: accuracy and tokens by mode; beside it what the model says without a mode, cut after as
+many tokens as Medium and Low take on average, and the model it began from. e1: accuracy and tokens
+by dial and level, and, given its weights, those of the twin trained with absolute lengths. Greedy:
+both at temperature 0. By question: `auto` and the ladder choose among the three modes, against one
+attempt by each mode, and `auto` and votes with Low alone, in the tokens that they take (here
+prompts count too).
 """
 
 import argparse
@@ -35,7 +36,12 @@ TEMPERATURE = 0.7
 
 
 def measure(
-    model: TinyBackend, effort: Effort | None, questions: int, seeds: range, most: int = 512
+    model: TinyBackend,
+    effort: Effort | None,
+    questions: int,
+    seeds: range,
+    most: int = 512,
+    temperature: float = TEMPERATURE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(right, tokens said), each (seeds, questions per level, levels)."""
     right, tokens = [], []
@@ -44,7 +50,7 @@ def measure(
         done = asyncio.run(
             model.complete(
                 [
-                    Request(q.prompt, most, q.id, temperature=TEMPERATURE, seed=seed, effort=effort)
+                    Request(q.prompt, most, q.id, temperature=temperature, seed=seed, effort=effort)
                     for q in asked
                 ]
             )
@@ -92,15 +98,29 @@ def curve(model: TinyBackend, questions: int, seeds: range) -> dict[str, Any]:
     return {str(dial): line(*measure(model, dial, questions, seeds)) for dial in DIALS}
 
 
+def greedy(questions: int, seeds: range) -> dict[str, Any]:
+    """At temperature 0, where there is no noise of sampling for rounds to average out."""
+    asked: list[tuple[str, Effort]] = [("tiny-dial", mode) for mode in MODES]
+    asked += [("tiny-e1", dial) for dial in (0.25, 0.5, 0.75, 1.0)]
+    return {
+        f"{name}@{effort}": line(
+            *measure(open_tiny(name), effort, questions, seeds, temperature=0.0)
+        )
+        for name, effort in asked
+    }
+
+
 def by_question(questions: int, seeds: range) -> list[dict[str, Any]]:
     """Choosing a mode for each question against one mode for all, and votes of the cheapest."""
     modes = ("low", "medium", "high")
     plans: list[tuple[str, tuple[str, ...], str, float]] = [
         ("one attempt", (mode,), "effort_ladder", 1e6) for mode in modes
     ]
+    plans.append(("ladder", ("low", "high"), "effort_ladder", 1e6))
     plans.append(("ladder", modes, "effort_ladder", 1e6))
     for each in (80, 120, 200):
         plans.append((f"auto, {each} a question", modes, "auto", each))
+        plans.append((f"auto, {each} a question", ("low",), "auto", each))
         plans.append((f"votes of low, {each} a question", ("low",), "self_consistency", each))
     rows = []
     for name, efforts, how, each in plans:
@@ -115,7 +135,7 @@ def by_question(questions: int, seeds: range) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--twin", type=Path, help="weights trained with --absolute")
-    parser.add_argument("--questions", type=int, default=60, help="per level and seed")
+    parser.add_argument("--questions", type=int, default=30, help="per level and seed")
     parser.add_argument("--seeds", type=int, default=3)
     chosen = parser.parse_args()
     seeds = range(chosen.seeds)
@@ -129,6 +149,7 @@ def main() -> None:
         "thinkdial": thinkdial(chosen.questions, seeds),
         "e1": curve(open_tiny("tiny-e1"), chosen.questions, seeds),
     }
+    report["greedy"] = greedy(chosen.questions, seeds)
     report["by_question"] = by_question(8 * chosen.questions, seeds)
     if chosen.twin:
         report["e1_twin"] = curve(TinyBackend(chosen.twin), chosen.questions, seeds)

@@ -17,14 +17,13 @@ Characterize and Optimize Performance of your LLM Inference Services", 2024, arX
   those of the cheapest profile if all were known, relative to these. Score: the harmonic mean of
   the share of successes and of 1 - mean overspend (0 if negative), over the ten models.
 
-What is done here: a law of a server with waiting users (bursar.cost.users, 15 coefficients) is
-fitted to the other nine models; how far off it is, is what it is when one more of them is left out;
-`recommend` chooses by expected worth under that. The form of the law and of the uncertainty was
-settled while all curves were in sight, after about a dozen variants were scored (0.00 to 0.76), so
-that the score may flatter; the coefficients never see the model that is left out. It is a negative
-result (results/llm_pilot.json): 0.70 where the paper's regressor has 0.80, about what the median of
-the other models on each profile gets. Deciding by expected worth gains 0.12 over the law alone with
-the published medians, and loses 0.15 with the approximated ones: with ten models, neither is proof.
+What is done here: `carried_unseen` (bursar.cost.users) draws what the profiles carry from the other
+nine models, and `recommend` chooses by expected worth under these draws. The model that is left out
+is used for scoring only; but the *form* was settled while all curves were in sight, after 13 forms,
+5 rules of choice and some 80 pools of forms were scored (.00 to .83). So .834 flatters: where each
+fold chooses its pool of two forms at most by log score on its other nine models, it is .774
+(success 80 %, overspend 25 %; with approximated medians .846). The bar of .85 is not met;
+`known_within` says what it takes: the times of a model never seen known to some 12 %.
 
 `--published` is one of the published `expected_predictions_*.csv`, which have the medians that the
 rules ask for. Without it, they are approximated from `aggregate_derived.csv` (see
@@ -71,6 +70,8 @@ FINE = 2.0 ** np.arange(-2.0, 10.01, 0.25)
 NONE, ALL = -1.0, 8.0
 """log2 of users where not even one is carried, and where no limit was passed."""
 DRAWS = 4000
+BOUND_DRAWS, BOUND_SEEDS = 400, 20
+BOUND_SPREADS = (0.05, 0.1, 0.15, 0.2, 0.3)
 Result = dict[str, Any]
 Chosen = tuple[int, int]
 """(number of a candidate, instances)."""
@@ -190,24 +191,74 @@ def scored(case: Case, choose: Chooses, load: int = USERS) -> Result:
     }
 
 
-def from_predictions(file: Path, rows: Sequence[MeasuredUsers], usd: dict[str, float]) -> Chooses:
-    """What the published predictions choose by our reading of the rules."""
+def said(file: Path, rows: Sequence[MeasuredUsers]) -> list[MeasuredUsers]:
+    """What the published predictions say of the servers of `rows`."""
     with file.open(encoding="utf-8", newline="") as lines:
-        said = {(r["model"], r["gpu"], float(r["num_users"])): r for r in csv.DictReader(lines)}
+        found = {(r["model"], r["gpu"], float(r["num_users"])): r for r in csv.DictReader(lines)}
     told = []
     for row in rows:
-        one = said[row.model, row.name, row.users]
+        one = found[row.model, row.name, row.users]
         # some predictions are below zero
         first = max(float(one["prediction_median_nttft"]), 1e-3) * PROMPT_MEDIAN / 1e3
         between = max(float(one["prediction_median_itl"]), 1e-3) / 1e3
         told.append(MeasuredUsers(row.model, row.name, row.instance, row.users, first, between))
-    theirs = Case(told, usd).carried
+    return told
+
+
+def as_if(rows: Sequence[MeasuredUsers], usd: dict[str, float]) -> Chooses:
+    """The cheapest if the times were those of `rows`, by our reading of the rules."""
+    theirs = Case(rows, usd).carried
 
     def choose(case: Case, model: str, load: int) -> Chosen:
         own = case.model == model
         return _cheapest(tested(theirs[own]), case.usd[own], load)
 
     return choose
+
+
+def known_within(case: Case, spread: float) -> float:
+    """Mean score over errors where times, of the model itself, are known to a factor e^`spread`.
+
+    One normal error a profile and kind of time, the same for all users; the choice is by expected
+    worth, and knows the spread.
+    """
+    at = {key: i for i, key in enumerate(case.keys)}
+    share = np.full((2, len(case.keys), len(LEVELS)), np.inf)  # of the limit
+    for row in case.rows:
+        over = (
+            row.first_seconds / LIMITS.first_seconds,
+            row.between_seconds / LIMITS.between_seconds,
+        )
+        share[:, at[row.model, row.name], LEVELS.index(row.users)] = over
+
+    def users(found: np.ndarray) -> np.ndarray:
+        passed = np.sum(np.cumprod(np.all(found <= 1.0, axis=-3), axis=-1), axis=-1)
+        return np.concatenate([[0.0], LEVELS])[passed]
+
+    def chooses(seed: int) -> Chooses:
+        rng = np.random.default_rng(seed)
+        seen = share * np.exp(spread * rng.standard_normal((2, len(case.keys), 1)))
+
+        def choose(case: Case, model: str, load: int) -> Chosen:
+            own = case.model == model
+            off = rng.standard_normal((BOUND_DRAWS, 2, np.sum(own), 1))
+            drawn = users(seen[:, own] * np.exp(spread * off))
+            found = recommend(drawn, case.usd[own], load, LEVELS)
+            return found.candidate, found.instances
+
+        return choose
+
+    return float(np.mean([scored(case, chooses(seed))["score"] for seed in range(BOUND_SEEDS)]))
+
+
+def log_score(case: Case) -> float:
+    """Mean log of the chance that was given to the number of users that a profile carries."""
+    found = []
+    for model in case.models:
+        draws = case.draws(model)
+        hits = np.sum(draws == tested(case.carried[case.model == model]), axis=0)
+        found.append(float(np.mean(np.log((hits + 1) / (len(draws) + len(LEVELS) + 1)))))
+    return float(np.mean(found))
 
 
 METHODS = {
@@ -232,9 +283,8 @@ def main() -> None:
         case = Case(rows, usd)
         methods = {n: m for n, m in METHODS.items() if not chosen.quick or m not in (ours, middle)}
         if chosen.published:
-            methods[f"{chosen.published.stem} again"] = from_predictions(
-                chosen.published, rows, usd
-            )
+            methods[f"{chosen.published.stem} again"] = as_if(said(chosen.published, rows), usd)
+            methods["approximated medians, taken for true"] = as_if(list(derived(chosen.data)), usd)
         result: Result = {
             "date": datetime.now(UTC).date().isoformat(),
             "machine": cpu(),
@@ -248,6 +298,11 @@ def main() -> None:
             name: round(float(np.mean([scored(case, m, n)["score"] for n in OTHER_LOADS])), 4)
             for name, m in methods.items()
         }
+        if not chosen.quick:
+            result["log score of users carried"] = round(log_score(case), 4)
+            result["score where times are known within"] = {
+                f"{spread:.0%}": round(known_within(case, spread), 4) for spread in BOUND_SPREADS
+            }
     except BadInput as error:
         print(f"llm_pilot: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -256,6 +311,7 @@ def main() -> None:
         print(f"{name:40s} {found['score']:.3f}: success {found['success']:.0%}, overspend {over}")
     print("mean score over other loads:", result["mean score over other loads"])
     if not chosen.quick:
+        print("score where times are known within:", result["score where times are known within"])
         RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if chosen.json:
         print(json.dumps(result))

@@ -81,13 +81,13 @@ def test_what_no_server_takes_is_refused(wrong: dict[str, object], said: str) ->
     ("text", "answer"),
     [
         ("#5\n#7\n#5\nright", "5"),
-        ("#5\n#7\nright", "7"),
+        ("#5\n#7\nright", "5"),
         ("3*4=12\n#12\nright", "12"),
         ("#5\n#5\n#7\n3*4", "5"),
         ("3*4=12", None),
     ],
 )
-def test_the_answer_of_several_rounds_is_the_commonest_of_equals_the_last(
+def test_the_answer_of_several_rounds_is_the_commonest_of_equals_the_first(
     text: str, answer: str | None
 ) -> None:
     question = Question("q", "chain", "chain 3*4\n")

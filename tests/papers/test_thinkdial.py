@@ -16,17 +16,16 @@ def test_a_lower_mode_is_much_shorter_and_little_worse(mode: str) -> None:
     assert right.mean() >= (1 - lost) * high_right.mean()
 
 
-@pytest.mark.parametrize("mode", CUTS)
-def test_what_is_said_without_a_mode_cut_at_as_many_tokens_is_worse(mode: str) -> None:
-    right, tokens = said(MODEL, mode)
+def test_without_a_mode_cut_at_as_many_tokens_as_low_the_model_is_much_worse() -> None:
+    right, tokens = said(MODEL, "low")
     _, free = said(MODEL, None)
-    means = np.minimum(free.ravel()[:, None], np.arange(513)).mean(axis=0)
-    cap = int(np.searchsorted(means, tokens.mean()))
+    cap = int(np.argmax(np.minimum(free.ravel()[:, None], np.arange(513)).mean(0) >= tokens.mean()))
     cut_right, cut_tokens = said(MODEL, None, cap)
     assert cut_tokens.mean() >= tokens.mean()
-    assert cut_right.mean() < right.mean() - 0.03
+    assert cut_right.mean() < right.mean() - 0.1
 
 
-def test_high_is_at_least_as_right_as_the_others() -> None:
-    best = said(MODEL, "high")[0].mean()
-    assert all(said(MODEL, mode)[0].mean() < best + 0.02 for mode in CUTS)
+def test_effort_buys_accuracy_and_the_model_is_no_worse_without_a_mode() -> None:
+    high, low, free = (said(MODEL, mode)[0].mean() for mode in ("high", "low", None))
+    assert high > low + 0.02
+    assert abs(free - high) < 0.05

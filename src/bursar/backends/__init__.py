@@ -47,7 +47,7 @@ def _transformers(rest: str, **options: Any) -> Backend:
 
 
 BACKENDS: dict[str, tuple[str, Callable[..., Backend]]] = {
-    "tiny-": ("tiny-0.3m, tiny-1m", _tiny),
+    "tiny-": ("tiny-0.3m, tiny-1m, tiny-dial, tiny-e1", _tiny),
     "speculative:": ("speculative:DRAFT+TARGET or speculative:DRAFT+TARGET#SHAPE", _speculative),
     "replay:": ("replay:FILE or replay:FILE#ARM", _replay),
     "simulated": ("simulated or simulated:right=2,wrong=3,median_tokens=200", _simulated),

@@ -1,6 +1,6 @@
 """Train the model with a dial for effort by reinforcement, after `supervise`; or its twin.
 
-    python -m bursar.training.train_e1 --start-from /tmp/rounds --minutes 1,2
+    python -m bursar.training.train_e1 --start-from /tmp/rounds --minutes 1,2.5
     python -m bursar.training.train_e1 --start-from /tmp/rounds --absolute --out /tmp/twin
 
 First supervised texts that tell the dials apart: from dials that were not, reinforcement shortened
@@ -78,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--minutes", default="1,2", help="supervised, then reinforced")
+    parser.add_argument("--minutes", default="1,2.5", help="supervised, then reinforced")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start-from", type=Path, required=True)
     parser.add_argument("--absolute", action="store_true", help="the twin: one length for all")

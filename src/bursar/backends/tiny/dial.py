@@ -33,13 +33,14 @@ def effort_words(name: str, efforts: str, effort: Effort) -> str:
 
 
 def settled(text: str) -> str:
-    """A text of several rounds, ended with the answer that most of them state (the last of equals).
+    """A text of several rounds, ended with the answer that most of them state.
 
-    Readers of answers take what is stated last.
+    Of equals it is the first: the model's first rounds are right more often. Readers of answers
+    take what is stated last.
     """
     answers = _ANSWER.findall(text)
     if not answers:
         return text
-    best = max(reversed(answers), key=Counter(answers).__getitem__)
+    (best, _), *_ = Counter(answers).most_common(1)
     body = text.removesuffix(RIGHT)
     return body + ("" if body.endswith("\n") else "\n") + f"{best}\n{RIGHT}"

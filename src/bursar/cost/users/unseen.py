@@ -77,7 +77,7 @@ def carried_unseen(
     within = np.ones((half, len(instances), len(levels)), dtype=bool)
     times = np.log2(np.stack(law.seconds(new, levels)))
     for which, limit in enumerate((limits.first_seconds, limits.between_seconds)):
-        measured = [_log_times(own, which, at_levels[which, i], levels)
+        measured = [_left_over(own, which, at_levels[which, i], levels)
                     for i, own in enumerate(servers.values())]  # fmt: skip
         residuals = Residuals(known, models.tolist(), np.log2(levels), np.array(measured))
         within &= times[which] + residuals.draws(new, half, rng) <= np.log2(limit)
@@ -86,7 +86,7 @@ def carried_unseen(
     return np.asarray(np.concatenate([[0.0], levels])[np.concatenate([below, passed])])
 
 
-def _log_times(rows: Sequence[MeasuredUsers], which: int, law: Array, levels: Array) -> Array:
+def _left_over(rows: Sequence[MeasuredUsers], which: int, law: Array, levels: Array) -> Array:
     """log2(measured / law) at all `levels`: between those measured a line, beyond them the last."""
     rows = sorted(rows, key=lambda row: row.users)
     users = np.log2([row.users for row in rows])

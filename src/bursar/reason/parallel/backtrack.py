@@ -6,9 +6,11 @@ Symbols: depth-first search -> kept lines; backtracking -> undo.
 Differs: the paper's model writes its search, wrong branches and all, into one text. Here it is
     asked line by line, and a line that breaks a rule of the task (`rules.RULES`, which know no
     answer) is undone, with the lines behind the one that it clashes with; after each failure that
-    got no deeper, twice as many. Each line pays for all before it as input.
+    got no deeper, twice as many. What a backend holds is read once; elsewhere each line pays for
+    all before it as input.
 Checked: tests/papers/test_backtrack.py: at equal generated tokens it solves more of the harder
-    Sudokus than parallel sampling, and fewer Countdowns; where input is paid too, fewer of both.
+    Sudokus than parallel sampling, and somewhat fewer Countdowns. With input billed it wins Sudoku
+    by more, and Countdown is even; where nothing is held it loses both.
 Seed: 145
 """
 

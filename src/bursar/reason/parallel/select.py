@@ -3,9 +3,9 @@
 Paper: Tian Qin, David Alvarez-Melis, Samy Jelassi, Eran Malach, "To Backtrack or Not to Backtrack:
     When Sequential Search Limits Model Reasoning", 2025, arXiv:2504.07052; section 6, which tasks
     suit which search.
-Symbols: search-tree depth -> depth; sub-optimal branches seen before the end -> caught.
+Symbols: sub-optimal branches seen before the end -> caught.
 Differs: the paper gives reasons and no rule; here a logistic model of them is fitted on which
-    search won, over tasks, levels, models and budgets (`benchmarks/backtrack.py`).
+    search won, over tasks, levels, models, budgets and ways to pay (`benchmarks/backtrack.py`).
 Checked: tests/papers/test_backtrack.py: picks the winner of at least 4 of 5 held-out cells.
 Seed: 145
 """
@@ -33,15 +33,13 @@ class Features:
     """What attempts show of a task.
 
     `caught`: share of the failed ones that break a rule before their last line; `descents`: how
-    many times the budget of a question pays for all lines one by one, the prompt read once where
-    the backend keeps it, else every line's text at every line; `depth`: lines of an attempt;
-    `step_accuracy`: the chance that a line is right, if all are alike.
+    many times the budget of a question pays for all lines one by one, their text read once where
+    the backend holds it, else at every line; `attempts`: how many times it pays for them at once.
     """
 
     caught: float
     descents: float
-    depth: float
-    step_accuracy: float
+    attempts: float
 
     @classmethod
     def of(cls, works: Sequence[Work], bench: Workbench, budget: float) -> Features:
@@ -54,25 +52,23 @@ class Features:
         depth = float(np.mean([max(1, len(lines)) for *_, lines in tried]))
         out = float(np.mean([said.usage.tokens_out or 0.0 for _, said, _ in tried]))
         read = float(np.mean([said.usage.tokens_in or 0.0 for _, said, _ in tried]))
-        paid_once, descent = 0.0, out
-        if bench.purse.limited[:1] != ("tokens_out",):
-            if bench.backends[0] in bench.keeps:
-                paid_once = read
-            else:
-                descent += depth * (read + out / 2)
-        right = (len(tried) - len(failed) + 0.5) / (len(tried) + 1)
+        if bench.purse.limited[:1] == ("tokens_out",):
+            once, descent, attempt = 0.0, out, out
+        elif bench.backends[0] in bench.keeps:
+            once, descent, attempt = read, out, read + out
+        else:
+            once, descent, attempt = 0.0, depth * (read + out / 2) + out, read + out
         return cls(
             caught=(early + 0.5) / (len(failed) + 1),
-            descents=min(max(budget - paid_once, 1.0) / descent, MOST),
-            depth=depth,
-            step_accuracy=right ** (1 / depth),
+            descents=min(max(1.0, budget - once) / descent, MOST),
+            attempts=min(max(1.0, budget) / attempt, MOST),
         )
 
     @property
     def row(self) -> tuple[float, ...]:
         """As columns of the fit; the first stands for the constant."""
         few = min(0.0, float(np.log(self.descents / 1.5)))
-        return 1.0, self.caught, few, float(np.log(self.depth)), self.step_accuracy
+        return 1.0, self.caught, few, float(np.log(self.attempts / self.descents))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class SelectSearch:
     `weights`: of `Features.row`, for the log odds that sequential search wins.
     """
 
-    weights: tuple[float, ...] = (-2.211, 2.761, 5.359, 1.273, -0.669)
+    weights: tuple[float, ...] = (-0.444, 2.444, 4.128, -4.022)
     probes: int = 12
     name: str = "select_search"
 

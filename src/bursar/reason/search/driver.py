@@ -3,7 +3,8 @@
 A search says which partial solutions to go on from (tree.py); the driver buys the steps through the
 purse, has them judged, and says what came of them. Questions advance together, so that a budget is
 shared as evenly as the searches let it. With money left when all have ended, another pass begins;
-its solutions join those of the passes before.
+its solutions join those of the passes before. Where the budget sets the width, the first pass is
+one plain solution of each question: an answer to fall back on, and what a solution costs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bursar.backends.draws import whole_number
 from bursar.errors import BackendError
 from bursar.reason.base import Arm, OnRound, Pick, Round, Work
 from bursar.reason.purse import Call
+from bursar.reason.search.beam import Beam
 from bursar.reason.search.judges import AtHand, Judge
 from bursar.reason.search.tree import Growth, Moves, Node, Search, Tree
 from bursar.reason.workbench import Workbench
@@ -50,51 +52,63 @@ class StepSearch:
     ) -> list[Tree]:
         """The trees that `solve` answers from, for a closer look: one per question, in order."""
         trees = [Tree(q) for q in questions]
-        done = 0
-        while self.passes is None or done < self.passes:
-            width = self.width or _affordable(trees, bench, 1 + self.judge.overhead)
-            if not width or not await self._pass(width, done, trees, bench, on_round):
-                break
-            done += 1
-        return trees
 
-    async def _pass(
-        self, width: int, number: int, trees: Sequence[Tree], bench: Workbench,
-        on_round: OnRound | None,
-    ) -> bool:  # fmt: skip
-        """Grow every open question's tree once; False when the money ran out or all are done."""
-        buying = _Buying(bench, self.judge)
-        open_ = [t for t in trees if not t.stopped]
-        if not await buying.roots([t for t in open_ if t.root is None]):
-            return False
-        growing: list[tuple[Tree, Growth, Moves]] = []
-        for tree in open_:
-            assert tree.root is not None
-            rng = np.random.default_rng(whole_number(bench.seed, tree.question.id, number))
-            growth = self.make(width).grow(tree.root, rng)
-            growing.append((tree, growth, next(growth)))
-        while growing:
-            paid = await buying.children([(tree, moves) for tree, _, moves in growing])
+        def note(bought: int) -> None:
             if on_round:
                 picks = tuple(self._pick(tree) for tree in trees)
-                on_round(Round(bench.purse.spent, None, sum(map(len, buying.bought)), picks))
-            if not paid:
-                return False
-            going = []
-            for (tree, growth, _), children in zip(growing, buying.bought, strict=True):
-                if tree.verified:
-                    tree.stopped = "verified"
-                elif moves := _next(growth, children):
-                    going.append((tree, growth, moves))
-                    continue
-                growth.close()
-            growing = going
-        return any(not tree.stopped for tree in trees)
+                on_round(Round(bench.purse.spent, None, bought, picks))
+
+        going, done, fresh = True, 0, trees if self.width is None else []
+        while going and fresh:
+            first = fresh[: _payable(fresh, bench)]
+            fresh = fresh[len(first) :]
+            going = await _grow(Beam(1), 0, first, _Buying(bench, AtHand()), note)
+        while going and (self.passes is None or done < self.passes):
+            open_ = [t for t in trees if not t.stopped]
+            if not open_:
+                break
+            width = self.width or _affordable(open_, bench, 1 + self.judge.overhead)
+            done += 1
+            going = await _grow(self.make(width), done, open_, _Buying(bench, self.judge), note)
+        return trees
 
     def _pick(self, tree: Tree) -> Pick:
         if tree.verified:
             return Pick(tree.verified.answer, 1.0)
         return self.make(1).pick(tree.ended)
+
+
+async def _grow(
+    search: Search,
+    number: int,
+    trees: Sequence[Tree],
+    buying: _Buying,
+    note: Callable[[int], None],
+) -> bool:
+    """Grow each of `trees` once, in pass `number`; False when the money ran out."""
+    if not await buying.roots([t for t in trees if t.root is None]):
+        return False
+    growing: list[tuple[Tree, Growth, Moves]] = []
+    for tree in trees:
+        assert tree.root is not None
+        rng = np.random.default_rng(whole_number(buying.bench.seed, tree.question.id, number))
+        growth = search.grow(tree.root, rng)
+        growing.append((tree, growth, next(growth)))
+    while growing:
+        paid = await buying.children([(tree, moves) for tree, _, moves in growing])
+        note(sum(map(len, buying.bought)))
+        if not paid:
+            return False
+        going = []
+        for (tree, growth, _), children in zip(growing, buying.bought, strict=True):
+            if tree.verified:
+                tree.stopped = "verified"
+            elif moves := _next(growth, children):
+                going.append((tree, growth, moves))
+                continue
+            growth.close()
+        growing = going
+    return True
 
 
 @dataclass(slots=True)
@@ -228,20 +242,28 @@ def _forget(moves: Moves) -> None:
             node.kept = None
 
 
+def _payable(trees: Sequence[Tree], bench: Workbench) -> int:
+    """For how many of `trees`, the first ones, a whole solution is surely paid for; at least 1."""
+    arm = Arm(bench.backends[0], bench.temperature)
+    bounds = [bench.upper_bound(Work(tree.question), arm) for tree in trees]
+    counts = [len(trees)]
+    for resource in bench.purse.limited:
+        upper = np.cumsum([bound.get(resource) or 0.0 for bound in bounds])
+        counts.append(int(np.searchsorted(upper, bench.purse.left(resource), side="right")))
+    return max(1, min(counts))
+
+
 def _affordable(trees: Sequence[Tree], bench: Workbench, each: float) -> int:
-    """About how many solutions per open question are left to pay for, at most `MOST_WIDTH`;
-    `each` is the cost of one with its judgements, in solutions."""
-    open_ = [t for t in trees if not t.stopped]
-    if not open_:
-        return 0
+    """About how many solutions of each of `trees` are left to pay for, as they cost so far, at most
+    `MOST_WIDTH`; `each` is the cost of one with its judgements, in solutions."""
     shares = []
     for resource in bench.purse.limited:
-        arm = Arm(bench.backends[0], bench.temperature)
-        bounds = [bench.upper_bound(Work(t.question), arm).get(resource) for t in open_]
-        if known := [b for b in bounds if b]:
-            shares.append(bench.purse.left(resource) / sum(known))
+        spent = sum(tree.usage.get(resource) or 0.0 for tree in trees)
+        solution = spent / max(1, sum(len(tree.ended) for tree in trees))
+        if solution:
+            shares.append(bench.purse.left(resource) / (solution * len(trees)))
     share = min(shares, default=float(MOST_WIDTH))
-    return int(min(MOST_WIDTH, max(1.0, 1.5 * share / each)))
+    return int(min(MOST_WIDTH, max(1.0, share / each)))
 
 
 def _answer(tree: Tree, pick: Pick) -> Answer:
