@@ -32,7 +32,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "strategies.json"
 TRIALS = HERE / "results" / "strategies.jsonl"
 PAGE = HERE.parent / "docs" / "strategies.md"
-BEGIN, END = "<!-- tables: python benchmarks/strategies.py --docs -->", "<!-- end of tables -->"
+BARS = HERE / "results" / "headline.json"
+BEGIN, END = "<!-- {}: made by python benchmarks/strategies.py --docs -->", "<!-- end -->"
 AUTOS = ("auto", "auto_search", "auto_streamed")
 BUDGETS = (30, 120, 480, 1920)
 
@@ -64,6 +65,10 @@ ABOUT: Mapping[str, tuple[str, str]] = {
     ),
     "select_search": ("as `backtrack`", "the loss of choosing the wrong one of the two searches"),
     "scale": ("a task that can be divided", "votes on the easy parts"),
+    "effort_ladder": (
+        "a model with a dial, several `--effort`s; log-probabilities",
+        "high effort where a low one can be trusted",
+    ),
     "auto": ("nothing; uses what there is", "what would not earn its price"),
     "auto_search": ("nothing; uses what there is, steps too", "as `auto`; may buy beam searches"),
     "auto_streamed": ("nothing; uses what there is", "the same, questions one by one"),
@@ -181,11 +186,25 @@ def by_task(found: Mapping[str, Any]) -> list[list[str]]:
     return lines
 
 
-def page(text: str, made: str) -> str:
-    """`text` with what is between the marks replaced by `made`."""
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
+def bars(data: Mapping[str, Any]) -> str:
+    """The table of bars, from the figures of headline.py."""
+    lines = [
+        [line["method"], line["bar"], line["measured"], "yes" if line["met"] else "**no**"]
+        for line in data["lines"]
+    ]
+    made = f"Measured {data['date']} on {data['machine']} with `{data['command']}`."
+    return "\n".join([*_table(["method", "bar", "measured", "met"], lines), "", made])
+
+
+def page(text: str) -> str:
+    """`text`, the page, with what is made from figures made anew."""
+    made = {"tables": (tables, RESULTS), "bars": (bars, BARS)}
+    for name, (make, figures) in made.items():
+        before, rest = text.split(BEGIN.format(name))
+        _, after = rest.split(END, 1)
+        new = make(json.loads(figures.read_text(encoding="utf-8")))
+        text = f"{before}{BEGIN.format(name)}\n\n{new}\n\n{END}{after}"
+    return text
 
 
 def _cells(found: Mapping[str, Any]) -> dict[tuple[str, str, float], Mapping[str, Any]]:
@@ -217,9 +236,7 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help="the page's tables, from the figures")
     chosen = parser.parse_args()
     if chosen.docs:
-        data = json.loads(RESULTS.read_text(encoding="utf-8"))
-        old = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(page(old, tables(data)), encoding="utf-8")
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
         return
     plain = ("single", "self_consistency", "best_of_n", "adaptive_consistency", "auto")
     notes, found = (
