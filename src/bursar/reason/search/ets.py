@@ -21,8 +21,8 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from bursar.reason.base import Pick
-from bursar.reason.search.rebase import shares
-from bursar.reason.search.tree import Growth, Moves, Node, live, weighted
+from bursar.reason.search.rebase import balanced, shares
+from bursar.reason.search.tree import Growth, Node, weighted
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,7 @@ class Ets:
     cut: float = 0.05
 
     def grow(self, root: Node, rng: np.random.Generator) -> Growth:
-        children = yield Moves([(root, self.width)])
-        left = self.width
-        while True:
-            open_ = live(children)
-            left -= len(children) - len(open_)
-            if not open_ or left < 1:
-                return
-            kept = self.keep(open_, left)
-            children = yield Moves(shares(kept, left, self.temperature))
+        return balanced(root, self.width, self.temperature, self.keep)
 
     def pick(self, ended: Sequence[Node]) -> Pick:
         return weighted(ended)

@@ -11,7 +11,7 @@ Checked: tests/papers/test_step_search.py: beats best-of-N at equal tokens on si
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,17 +28,27 @@ class Rebase:
     temperature: float = 0.2
 
     def grow(self, root: Node, rng: np.random.Generator) -> Growth:
-        children = yield Moves([(root, self.width)])
-        left = self.width
-        while True:
-            open_ = live(children)
-            left -= len(children) - len(open_)
-            if not open_ or left < 1:
-                return
-            children = yield Moves(shares(open_, left, self.temperature))
+        return balanced(root, self.width, self.temperature, lambda open_, left: open_)
 
     def pick(self, ended: Sequence[Node]) -> Pick:
         return weighted(ended)
+
+
+def balanced(
+    root: Node,
+    width: int,
+    temperature: float,
+    keep: Callable[[Sequence[Node], int], Sequence[Node]],
+) -> Growth:
+    """Divides what is left of `width` over the open steps that `keep` (steps, width left) keeps."""
+    children = yield Moves([(root, width)])
+    left = width
+    while True:
+        open_ = live(children)
+        left -= len(children) - len(open_)
+        if not open_ or left < 1:
+            return
+        children = yield Moves(shares(keep(open_, left), left, temperature))
 
 
 def shares(nodes: Sequence[Node], width: int, temperature: float) -> list[tuple[Node, int]]:
