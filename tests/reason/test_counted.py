@@ -47,7 +47,10 @@ def test_a_strategy_that_hides_its_spend_fails_the_comparison(
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 def test_every_strategy_pays_for_all_it_uses(name: str) -> None:
-    job = Job(("countdown", "chain"), models=("tiny-0.3m",), questions=10)
+    if name == "effort_ladder":
+        job = Job(("chain",), models=("tiny-dial",), efforts=("low", "high"), questions=10)
+    else:
+        job = Job(("countdown", "chain"), models=("tiny-0.3m",), questions=10)
     _, (row, *_) = run_compare(job, (name,), BUDGET, (0,))
     assert 0 < row.spent <= 3_000
 
