@@ -32,7 +32,7 @@ class AStar:
     step_cost: Literal["worse", "better"] = "worse"
 
     def grow(self, root: Node, rng: np.random.Generator) -> Growth:
-        order = count()
+        order, seen = count(), {root.text}
         frontier: list[tuple[float, int, float, Node]] = [(0.0, next(order), 0.0, root)]
         for _ in range(self.most):
             if not frontier:
@@ -44,8 +44,9 @@ class AStar:
                 [(node, self.branch)], [other for *_, other in frontier if not other.ended]
             )
             for child in children:
-                if child.ended and child.answer is None:
-                    continue
+                if child.text in seen or (child.ended and child.answer is None):
+                    continue  # the same state again, or a dead end
+                seen.add(child.text)
                 far = cost + self._cost(node, child)
                 # of equals the deeper first: the order falls with time
                 heapq.heappush(frontier, (far + 1 - child.value, -next(order), far, child))
