@@ -1,6 +1,6 @@
 """Supervised start of the models with an effort dial: chains solved once or several times.
 
-    python -m bursar.training.supervise --minutes 3 --out /tmp/rounds
+    python -m bursar.training.supervise --minutes 3 --out runs/rounds
 
 Four rounds without an effort and for High, two for Medium, one for Low: a long text, and what is
 left of it when it is cut at half and at a quarter. A dial from 5 to 20 (twentieths) comes with any

@@ -1,7 +1,7 @@
 """Train the model with a dial for effort by reinforcement, after `supervise`; or its twin.
 
-    python -m bursar.training.train_e1 --start-from /tmp/rounds --minutes 1,2.5
-    python -m bursar.training.train_e1 --start-from /tmp/rounds --absolute --out /tmp/twin
+    python -m bursar.training.train_e1 --start-from runs/rounds --minutes 1,2.5
+    python -m bursar.training.train_e1 --start-from runs/rounds --absolute --out runs/twin
 
 First supervised texts that tell the dials apart: from dials that were not, reinforcement shortened
 every text alike. Then each question is asked without a dial, which says what it now takes and is

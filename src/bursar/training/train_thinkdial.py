@@ -1,6 +1,6 @@
 """Train the model with three effort modes: two phases of reinforcement after `supervise`.
 
-    python -m bursar.training.train_thinkdial --start-from /tmp/rounds --minutes 1,0.7,2.5
+    python -m bursar.training.train_thinkdial --start-from runs/rounds --minutes 1,0.7,2.5
 
 0. More supervised texts, of which mostly the decisions to go on or end are learnt: they are few
    among the tokens.
