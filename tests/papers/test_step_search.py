@@ -87,3 +87,18 @@ def approaches(search) -> float:
             moves = growth.send(children)
         left.append(len(kept))
     return float(np.mean(left))
+
+
+def test_a_star_goes_on_from_a_text_once_however_often_it_was_said() -> None:
+    root = Node(None, "", 20, 0.0)
+    growth = AStar(20, 3).grow(root, np.random.default_rng(0))
+    moves, gone_on_from = next(growth), []
+    for depth in range(1, 6):
+        ((parent, count),) = moves.grow
+        gone_on_from.append(parent.text)
+        # the same step three times, and each step is liked less than the one before
+        same = [Node(parent, f"{parent.text}step;", 10, 0.0) for _ in range(count)]
+        for child in same:
+            child.score = 1 - 0.1 * depth
+        moves = growth.send(same)
+    assert len(set(gone_on_from)) == len(gone_on_from)
