@@ -19,7 +19,7 @@ from bursar.reason.search import SEARCHES, Beam, Lookahead, StepSearch, step_sea
 from bursar.reason.self_consistency import SelfConsistency
 from bursar.reason.single import Single
 from bursar.reason.split import Scale, SplitAndSolve
-from bursar.reason.taxonomy import TAGS
+from bursar.reason.taxonomy import TAGS as TAGS
 from bursar.reason.weighted_vote import WeightedVote
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
@@ -41,8 +41,6 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "auto_streamed": AutoStreamed,
 }
 """Name -> what makes the strategy; `exits.EXITS` has those for models that can be steered."""
-
-assert list(TAGS) == list(STRATEGIES)
 
 STEP_SEARCHES = (*SEARCHES, "tree_of_thoughts")
 """Those that buy single steps."""

@@ -11,8 +11,9 @@ Checked: tests/papers/test_self_consistency.py: voting over 16 beats a single sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from bursar.reason.base import Arm, Attempt, Pick, Work
+from bursar.reason.base import Arm, Pick, Work
 from bursar.reason.workbench import Workbench
 
 
@@ -36,7 +37,14 @@ def sample_up_to(limit: int | None, work: Work, bench: Workbench) -> Arm | None:
     return Arm(bench.backends[0], bench.temperature)
 
 
-def vote(attempts: Sequence[Attempt], weights: Sequence[float]) -> Pick:
+class Answered(Protocol):
+    """Whatever states an answer, or none."""
+
+    @property
+    def answer(self) -> str | None: ...
+
+
+def vote(attempts: Sequence[Answered], weights: Sequence[float]) -> Pick:
     """The answer with the largest sum of weights, and its share of them; ties to the first seen."""
     tally: dict[str, float] = {}
     for attempt, weight in zip(attempts, weights, strict=True):

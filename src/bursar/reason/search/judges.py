@@ -57,11 +57,11 @@ class AtHand:
     overhead = 0.0
 
     async def judge(self, steps: Sequence[Step], bench: Workbench) -> Judged:
-        head = bench.scorers.get(bench.backends[0])
+        scorer = bench.scorers.get(bench.backends[0])
+        head = scorer if isinstance(scorer, StepScorer) else None
         scores: list[float | None] = []
         for question, node in steps:
-            trusted = isinstance(head, StepScorer) and question.task in head.trusted
-            if trusted and node.hidden is not None and isinstance(head, StepScorer):
+            if head and question.task in head.trusted and node.hidden is not None:
                 scores.append(float(head.head.score(node.hidden[None], question.task)[0]))
             else:
                 scores.append(math.exp(node.logprob / max(1, node.depth)))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bursar.backends.base import Kept
 from bursar.reason.base import Pick
+from bursar.reason.self_consistency import vote
 from bursar.usage import Usage
 from bursar.workload.tasks.base import Question
 
@@ -119,15 +120,7 @@ def live(nodes: Iterable[Node]) -> list[Node]:
 
 def weighted(ended: Sequence[Node]) -> Pick:
     """The answer with the largest sum of scores, and its share of them; ties to the first found."""
-    tally: dict[str, float] = {}
-    for node in ended:
-        if node.answer is not None:
-            tally[node.answer] = tally.get(node.answer, 0.0) + node.value
-    if not tally:
-        return Pick(None, None)
-    best = max(tally, key=tally.__getitem__)
-    total = sum(tally.values())
-    return Pick(best, tally[best] / total if total > 0 else None)
+    return vote(ended, [node.value for node in ended])
 
 
 def best(ended: Sequence[Node]) -> Pick:
