@@ -61,9 +61,10 @@ papers: $(STAMP)
 
 lock: $(STAMP)
 	$(COMPILE) -o requirements/core.txt
+	$(COMPILE) --extra gateway -o requirements/gateway.txt
 	$(COMPILE) --extra postgres -o requirements/postgres.txt
 	$(COMPILE) --extra search -o requirements/search.txt
-	$(COMPILE) --extra postgres --extra search --extra dev -o requirements/dev.txt
+	$(COMPILE) --extra gateway --extra postgres --extra search --extra dev -o requirements/dev.txt
 	$(COMPILE) --extra torch -P torch==$(TORCH) -c requirements/dev.txt -o requirements/torch.txt
 
 # Versions as locked, but not hashes: torch comes in several builds of one version (CPU, CUDA, a

@@ -1,0 +1,6 @@
+"""The gateway: OpenAI's API with a budget on everything, `bursar serve`. Needs the gateway extra.
+
+principal.py  who asks: a key's account, rights and limits; the protocol of whoever knows the keys
+record.py     one finished request, for the log, the metrics and the dashboard
+upstream/     who answers: OpenAI-compatible servers, Anthropic's API, the built-in model
+"""

@@ -1,0 +1,102 @@
+"""What an upstream is: it takes a call in OpenAI's shape and answers in OpenAI's shape."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from bursar.errors import BackendError
+
+Path = Literal["chat/completions", "completions", "embeddings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. `body` is OpenAI's, with bounded output; the upstream puts its own model's name in.
+
+    `deadline` is on the event loop's clock (`loop.time()`); after it nobody waits any more.
+    """
+
+    path: Path
+    body: dict[str, Any]
+    deadline: float
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What an upstream reports to have used. `cached` of `tokens_in` were cached there."""
+
+    tokens_in: int
+    tokens_out: int
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer. `tokens` is None where the upstream reported no believable usage."""
+
+    document: dict[str, Any]
+    tokens: Tokens | None
+    upstream: str
+
+
+class UpstreamFailed(BackendError):
+    """An upstream did not answer a call.
+
+    `status` is the HTTP status it gave, 0 when none came. `may_be_billed`: it may have generated,
+    so that the call is charged at its bound. `repeatable`: another upstream, or the same later, may
+    do better. `retry_after_s` is what it asked for. `document` is its own error, where it gave one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        may_be_billed: bool,
+        repeatable: bool,
+        retry_after_s: float | None = None,
+        document: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.may_be_billed, self.repeatable = status, may_be_billed, repeatable
+        self.retry_after_s, self.document = retry_after_s, document
+
+
+class Chunks(Protocol):
+    """A stream that has begun: OpenAI's chunk objects, in order.
+
+    `tokens` is what the upstream has reported so far (for most only in the last chunk, which has no
+    choices); None until then. Iterating raises `UpstreamFailed` when it is cut.
+    """
+
+    upstream: str
+    tokens: Tokens | None
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]: ...
+
+
+class Upstream(Protocol):
+    """One server, or one model in this process, that can serve one model. Many calls at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def complete(self, call: Call) -> Reply:
+        """The whole answer. Raises `UpstreamFailed`; when cancelled, stops the upstream."""
+        ...
+
+    def stream(self, call: Call) -> AbstractAsyncContextManager[Chunks]:
+        """The answer as it is made; entering waits for its begin and raises `UpstreamFailed`.
+
+        The usage is always asked of the upstream, whatever the client asked for. Leaving before the
+        end stops the upstream.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        ...
