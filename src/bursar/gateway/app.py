@@ -16,10 +16,9 @@ from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import Counter
 from bursar.gateway.desk import Desk
 from bursar.gateway.errors import Failure, failure_of
-from bursar.gateway.models import Model, open_models
+from bursar.gateway.models import Model, open_models, open_upstream
 from bursar.gateway.principal import Directory, OpenDoor
 from bursar.gateway.thinking import Thinker
-from bursar.gateway.upstream import open_upstream
 from bursar.gateway.upstream.base import Upstream
 from bursar.ledger import Ledger
 

@@ -8,7 +8,7 @@ it reported nothing, with nothing where it can't have been billed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,7 +23,7 @@ from bursar.gateway.config import Requests
 from bursar.gateway.errors import Refused
 from bursar.gateway.models import Model
 from bursar.gateway.thinking import Thinker
-from bursar.gateway.upstream.base import Call, Tokens, UpstreamFailed
+from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed
 from bursar.ledger import Ledger
 from bursar.reason import STRATEGIES
 from bursar.usage import Usage
@@ -64,7 +64,14 @@ class _Prepared:
     tokens_in: int
     tokens_out: int
     upper: Usage
+    """Of all the attempts that may be billed."""
+    one: Usage
+    """Of one attempt."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def most(self) -> Tokens:
+        return Tokens(self.tokens_in, self.tokens_out)
 
 
 @dataclass(slots=True)
@@ -119,7 +126,8 @@ class Desk:
         if tokens is None:
             tokens, estimated = self._counted(prepared, _said(reply.document)), True
         usage = prepared.model.usage(tokens, self.clock() - began, reply.upstream)
-        await self._settle(bill, [Charged(prepared.model.name, reply.upstream, usage, estimated)])
+        charged = Charged(prepared.model.name, reply.upstream, usage, estimated)
+        await self._settle(bill, [*self._beside(prepared, reply.others), charged])
         return Answer(reply.document, bill)
 
     @asynccontextmanager
@@ -141,7 +149,7 @@ class Desk:
         began = self.clock()
         try:
             async with model.upstream.stream(prepared.call) as chunks:
-                seen.upstream = chunks.upstream
+                seen.upstream, seen.others = chunks.upstream, chunks.others
 
                 async def passed() -> AsyncIterator[dict[str, Any]]:
                     try:
@@ -152,24 +160,37 @@ class Desk:
                         if "seconds" not in ask.limits or self.clock() < prepared.call.deadline:
                             raise
                         bill.stopped, seen.failed = "seconds", cut
-                    seen.tokens = chunks.tokens
-                    await self._settle(bill, [self._streamed(prepared, seen, began)])
+                    seen.tokens, seen.others = chunks.tokens, chunks.others
+                    await self._settle(bill, self._streamed(prepared, seen, began))
 
                 yield Streaming(passed(), bill)
         except BaseException as ended:
             if not bill.calls and seen.text_bytes:
-                await asyncio.shield(self._settle(bill, [self._streamed(prepared, seen, began)]))
+                await asyncio.shield(self._settle(bill, self._streamed(prepared, seen, began)))
             elif not bill.calls:
                 await self._settle_failed(bill, prepared, ended, self.clock() - began)
             raise
         if not bill.calls:  # whoever listened left before the end
-            await asyncio.shield(self._settle(bill, [self._streamed(prepared, seen, began)]))
+            await asyncio.shield(self._settle(bill, self._streamed(prepared, seen, began)))
 
-    def _streamed(self, prepared: _Prepared, seen: _Seen, began: float) -> Charged:
+    def _streamed(self, prepared: _Prepared, seen: _Seen, began: float) -> list[Charged]:
         tokens = seen.tokens or self._counted(prepared, seen.text_bytes)
         model = prepared.model
         usage = model.usage(tokens, self.clock() - began, seen.upstream)
-        return Charged(model.name, seen.upstream, usage, seen.tokens is None)
+        charged = Charged(model.name, seen.upstream, usage, seen.tokens is None)
+        return [*self._beside(prepared, seen.others), charged]
+
+    def _beside(self, prepared: _Prepared, others: Sequence[Attempt]) -> list[Charged]:
+        """Attempts beside the one that answered: what was reported of them, or their bound."""
+        return [
+            Charged(
+                prepared.model.name,
+                attempt.upstream,
+                prepared.model.usage(attempt.tokens or prepared.most, 0.0, attempt.upstream),
+                attempt.tokens is None,
+            )
+            for attempt in others
+        ]
 
     async def _think(self, ask: Ask, target: Target) -> Answer:
         """A strategy's answer: one hold covers all that it buys."""
@@ -232,7 +253,7 @@ class Desk:
                 code="invalid_request",
             )
         each = min(asked or at.default_output_tokens, at.max_output_tokens) if answers else 0
-        times = getattr(model.upstream, "most_billed", 1)
+        times = model.upstream.most_billed
         if ask.limits and with_limits:
             covered = affordable(model, tokens_in, each * answers, timeout, times, ask.limits)
             if answers and covered // answers < each:
@@ -247,11 +268,9 @@ class Desk:
         if answers:
             body = {k: v for k, v in ask.body.items() if k not in _LIMIT_FIELDS}
             body["max_tokens"] = each
-        upper = model.upper(tokens_in, each * answers, timeout, times)
-        call = Call(ask.path, body, self.clock() + timeout, ask.request_id)
-        return _Prepared(
-            model, call, tokens_in, each * answers, replace(upper, tool_calls=0), notes
-        )
+        one, upper = (model.upper(tokens_in, each * answers, timeout, n) for n in (1, times))
+        call = Call(ask.path, body, self.clock() + timeout, ask.request_id, times)
+        return _Prepared(model, call, tokens_in, each * answers, upper, one, notes)
 
     def _counted(self, prepared: _Prepared, text_bytes: int) -> Tokens:
         """Our own count, from above; one more for the end of text, which no text shows."""
@@ -268,10 +287,13 @@ class Desk:
     ) -> None:
         """Close the hold of a call that came to nothing: free where it can't have been billed."""
         model = prepared.model
-        if isinstance(ended, UpstreamFailed) and not ended.may_be_billed:
-            calls = [Charged(model.name, "", replace(Usage.zero(), seconds=seconds))]
-        else:
-            calls = [Charged(model.name, "", replace(prepared.upper, seconds=seconds), True)]
+        if isinstance(ended, UpstreamFailed):
+            used = prepared.one if ended.may_be_billed else Usage.zero()
+            calls = self._beside(prepared, ended.others)
+        else:  # cancelled, or a bug: nobody says how many attempts there were
+            used, calls = prepared.upper, []
+        billed = bool(used.tokens)
+        calls.append(Charged(model.name, "", replace(used, seconds=seconds), billed))
         await asyncio.shield(self._settle(bill, calls))
 
     async def _settle(
@@ -296,6 +318,7 @@ class _Seen:
 
     text_bytes: int = 0
     tokens: Tokens | None = None
+    others: tuple[Attempt, ...] = ()
     upstream: str = ""
     failed: BursarError | None = None
 

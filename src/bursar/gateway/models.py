@@ -14,6 +14,7 @@ from bursar.backends.token_price import TokenPrice
 from bursar.errors import BadInput
 from bursar.gateway.bounds import CountTokens, utf8_bytes
 from bursar.gateway.config import Config, ModelAt, UpstreamAt
+from bursar.gateway.upstream import OpenAIUpstream
 from bursar.gateway.upstream.base import Tokens, Upstream
 from bursar.usage import Usage
 
@@ -89,7 +90,22 @@ class Model:
         await self.upstream.aclose()
 
 
-def open_models(config: Config, opened: Callable[[ModelAt], Upstream]) -> dict[str, Model]:
+def open_upstream(at: ModelAt) -> Upstream:
+    """What serves a model."""
+    (one,) = at.upstreams
+    return OpenAIUpstream(
+        upstream_name(one),
+        one.model or at.name,
+        one.url,
+        key=key_of(one),
+        limit_field=one.limit_field,
+        bills_errors=one.bills_errors,
+    )
+
+
+def open_models(
+    config: Config, opened: Callable[[ModelAt], Upstream] = open_upstream
+) -> dict[str, Model]:
     """The models of a configuration by name; `opened` makes what serves one."""
     return {
         at.name: Model(

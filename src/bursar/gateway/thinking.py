@@ -181,9 +181,8 @@ class _Chat:
         tokens_in = prompt_bound(
             self.call.path, self.call.body, self.model.count, at.tokens_per_image
         )
-        times = getattr(self.model.upstream, "most_billed", 1)
         seconds = max(0.0, self.call.deadline - time.monotonic())
-        return self.model.upper(tokens_in, request.max_tokens, seconds, times)
+        return self.model.upper(tokens_in, request.max_tokens, seconds)
 
     async def complete(self, requests: Sequence[Request]) -> list[Completion]:
         return list(await asyncio.gather(*(self._one(request) for request in requests)))
@@ -199,7 +198,7 @@ class _Chat:
         if self.call.body.get("seed") is not None:
             body["seed"] = int(self.call.body["seed"]) + request.sample
         began = time.monotonic()
-        call = replace(self.call, body=body)
+        call = replace(self.call, body=body, attempts=1)
         if request.seconds is not None:
             deadline = self.call.deadline
             call = replace(call, deadline=min(deadline, self.home.time() + request.seconds))
