@@ -8,6 +8,7 @@ it reported nothing, with nothing where it can't have been billed.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -83,6 +84,8 @@ class Desk:
     settings: Requests
     thinker: Thinker
     clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
+    """The event loop's, on which deadlines are; it may tick by the millisecond."""
+    stopwatch: Callable[[], float] = time.perf_counter
 
     def target(self, ask: Ask) -> Target:
         """The model or strategy that `ask` names. Raises `Refused` (404) or `Denied` (403)."""
@@ -116,16 +119,16 @@ class Desk:
                     folded.add(chunk)
                 return Answer(folded.document(), streaming.bill)
         bill = await self._hold(ask, prepared.upper, prepared.model.name, prepared.notes)
-        began = self.clock()
+        began = self.stopwatch()
         try:
             reply = await prepared.model.upstream.complete(prepared.call)
         except BaseException as ended:
-            await self._settle_failed(bill, prepared, ended, self.clock() - began)
+            await self._settle_failed(bill, prepared, ended, self.stopwatch() - began)
             raise
         tokens, estimated = reply.tokens, False
         if tokens is None:
             tokens, estimated = self._counted(prepared, _said(reply.document)), True
-        usage = prepared.model.usage(tokens, self.clock() - began, reply.upstream)
+        usage = prepared.model.usage(tokens, self.stopwatch() - began, reply.upstream)
         charged = Charged(prepared.model.name, reply.upstream, usage, estimated)
         await self._settle(bill, [*self._beside(prepared, reply.others), charged])
         return Answer(reply.document, bill)
@@ -146,7 +149,7 @@ class Desk:
         model = prepared.model
         bill = await self._hold(ask, prepared.upper, model.name, prepared.notes)
         seen = _Seen()
-        began = self.clock()
+        began = self.stopwatch()
         try:
             async with model.upstream.stream(prepared.call) as chunks:
                 seen.upstream, seen.others = chunks.upstream, chunks.others
@@ -168,7 +171,7 @@ class Desk:
             if not bill.calls and seen.text_bytes:
                 await asyncio.shield(self._settle(bill, self._streamed(prepared, seen, began)))
             elif not bill.calls:
-                await self._settle_failed(bill, prepared, ended, self.clock() - began)
+                await self._settle_failed(bill, prepared, ended, self.stopwatch() - began)
             raise
         if not bill.calls:  # whoever listened left before the end
             await asyncio.shield(self._settle(bill, self._streamed(prepared, seen, began)))
@@ -176,7 +179,7 @@ class Desk:
     def _streamed(self, prepared: _Prepared, seen: _Seen, began: float) -> list[Charged]:
         tokens = seen.tokens or self._counted(prepared, seen.text_bytes)
         model = prepared.model
-        usage = model.usage(tokens, self.clock() - began, seen.upstream)
+        usage = model.usage(tokens, self.stopwatch() - began, seen.upstream)
         charged = Charged(model.name, seen.upstream, usage, seen.tokens is None)
         return [*self._beside(prepared, seen.others), charged]
 
@@ -203,7 +206,7 @@ class Desk:
         upper = strategy_bound(limits, target.models, self.settings.timeout_s)
         bill = await self._hold(ask, upper, ask.model, [])
         bill.strategy = target.strategy
-        began = self.clock()
+        began = self.stopwatch()
         try:
             thought = await self.thinker.think(
                 ask, target.strategy, {p.model: p.call for p in prepared}, limits
@@ -216,7 +219,7 @@ class Desk:
                 await asyncio.shield(self._settle(bill, spent))
             raise
         bill.why, bill.stopped = thought.why, thought.stopped
-        await self._settle(bill, thought.calls, seconds=self.clock() - began)
+        await self._settle(bill, thought.calls, seconds=self.stopwatch() - began)
         return Answer(thought.document, bill)
 
     def _named(self, name: str) -> Target:

@@ -58,7 +58,7 @@ class Rates:
         return usd - tokens.cached * saved / 1e6
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Model:
     """One model. `rates` are those of each upstream; a bound is the dearest of them."""
 
