@@ -282,6 +282,7 @@ class Desk:
 
     async def _hold(self, ask: Ask, upper: Usage, model: str, notes: list[str]) -> Bill:
         what = f"{ask.path} {model} {ask.request_id}"
+        upper = replace(upper, requests=1.0)  # the client's one, however many calls it takes
         hold = await self.ledger.areserve(ask.account, upper, what)
         return Bill(ask.request_id, ask.account, hold, upper, ask.limits, notes=notes)
 
@@ -308,7 +309,7 @@ class Desk:
         unknown: bool = False,
     ) -> None:
         """Close the hold with the sum of `calls`; `seconds` is wall time where they overlapped."""
-        total = Usage.total(call.usage for call in calls)
+        total = replace(Usage.total(call.usage for call in calls), requests=1.0)
         if seconds is not None:
             total = replace(total, seconds=seconds)
         bill.calls, bill.estimated = calls, unknown or any(call.estimated for call in calls)
