@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,12 +14,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from bursar.gateway.api import Calls
+from bursar.gateway.api.http import bearer
 from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import Counter
+from bursar.gateway.models import Model, open_models, open_upstream
 from bursar.gateway.desk import Desk
 from bursar.gateway.errors import Failure, failure_of
-from bursar.gateway.models import Model, open_models, open_upstream
 from bursar.gateway.principal import Directory, OpenDoor
+from bursar.gateway.reload import watch
 from bursar.gateway.thinking import Thinker
 from bursar.gateway.upstream.base import Upstream
 from bursar.ledger import Ledger
@@ -31,7 +35,6 @@ class Gateway:
 
     config: Config
     ledger: Ledger
-    models: dict[str, Model]
     counter: Counter
     thinker: Thinker
 
@@ -50,18 +53,20 @@ class Gateway:
         if isinstance(door, OpenDoor) and config.access.limits:
             ledger.set_limits(door.principal.account, config.access.limits)
         desk = Desk(ledger, models, config.requests, thinker)
-        return cls(config, ledger, models, Counter(config, desk, door), thinker)
+        return cls(config, ledger, Counter(config, desk, door), thinker)
 
     async def aclose(self) -> None:
         """Close everything; requests must have ended."""
         self.thinker.close()
-        for model in self.models.values():
+        for model in self.counter.desk.models.values():
             await model.aclose()
         self.ledger.close()
 
 
-def make_app(config: Config, directory: Directory | None = None) -> Starlette:
-    """An application for one worker process."""
+def make_app(
+    config: Config, directory: Directory | None = None, watched: Path | None = None
+) -> Starlette:
+    """An application for one worker process; `watched` is read again when it changes."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -69,9 +74,12 @@ def make_app(config: Config, directory: Directory | None = None) -> Starlette:
         app.state.gateway = gateway
         for route, path in zip(calls, PATHS, strict=True):
             route.app = Calls(gateway.counter, path)  # type: ignore[arg-type]
+        watching = watched and asyncio.create_task(watch(watched, gateway.counter, open_upstream))
         try:
             yield
         finally:
+            if watching:
+                watching.cancel()
             await gateway.aclose()
 
     calls = [Route(f"/v1/{path}", _not_yet, methods=["POST"]) for path in PATHS]
@@ -95,7 +103,7 @@ async def list_models(request: Request) -> JSONResponse:
     except Exception as error:
         failure = failure_of(error)
         return JSONResponse(failure.document, failure.status, failure.headers)
-    shown = [_shown(m) for m in gateway.models.values() if principal.may_use(m.name)]
+    shown = [_shown(m) for m in gateway.counter.desk.models.values() if principal.may_use(m.name)]
     return JSONResponse({"object": "list", "data": shown})
 
 
@@ -108,12 +116,12 @@ async def show_model(request: Request) -> JSONResponse:
     except Exception as error:
         failure = failure_of(error)
         return JSONResponse(failure.document, failure.status, failure.headers)
-    if name not in gateway.models or not principal.may_use(name):
+    if name not in gateway.counter.desk.models or not principal.may_use(name):
         failure = Failure(
             404, "model_not_found", "invalid_request_error", f"there is no model {name[:80]!r}"
         )
         return JSONResponse(failure.document, 404)
-    return JSONResponse(_shown(gateway.models[name]))
+    return JSONResponse(_shown(gateway.counter.desk.models[name]))
 
 
 async def health(request: Request) -> JSONResponse:
@@ -136,8 +144,6 @@ def _shown(model: Model) -> dict[str, object]:
 
 
 def _bearer(request: Request) -> str | None:
-    from bursar.gateway.api.http import bearer
-
     return bearer(request.scope)
 
 

@@ -64,7 +64,7 @@ def check(config: Config) -> list[str]:
             return [
                 f"{model.name}: {', '.join(model.rates)}"
                 + ("" if model.at.price else "; no price is known, so dollar limits refuse it")
-                for model in gateway.models.values()
+                for model in gateway.counter.desk.models.values()
             ]
         finally:
             await gateway.aclose()
@@ -74,7 +74,7 @@ def check(config: Config) -> list[str]:
 
 def _worker(config: Config, path: Path | None) -> Starlette:
     """What a worker process serves; one that is started late reads the file as it is then."""
-    return make_app(config if path is None else read_config(path))
+    return make_app(config if path is None else read_config(path), watched=path)
 
 
 def _listen(host: str, port: int) -> socket.socket:
