@@ -17,9 +17,9 @@ from bursar.gateway.api import Calls
 from bursar.gateway.api.http import bearer
 from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import Counter
-from bursar.gateway.models import Model, open_models, open_upstream
 from bursar.gateway.desk import Desk
 from bursar.gateway.errors import Failure, failure_of
+from bursar.gateway.models import Model, open_models, open_upstream
 from bursar.gateway.principal import Directory, OpenDoor
 from bursar.gateway.reload import watch
 from bursar.gateway.thinking import Thinker
