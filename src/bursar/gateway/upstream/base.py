@@ -30,11 +30,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What an upstream reports to have used. `cached` of `tokens_in` were cached there."""
+    """What an upstream reports to have used.
+
+    Of `tokens_in`, which are all, `cached` came out of its cache and `cache_written` went into it.
+    """
 
     tokens_in: int
     tokens_out: int
     cached: int = 0
+    cache_written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +93,19 @@ class UpstreamFailed(BackendError):
 class Chunks(Protocol):
     """A stream that has begun: OpenAI's chunk objects, in order.
 
-    `tokens` is what the upstream has reported so far (for most only in the last chunk, which has no
-    choices); None until then. Iterating raises `UpstreamFailed` when it is cut. `others` are the
-    attempts beside it that may be billed.
+    `tokens` is what the upstream reports for the whole answer (for most in the last chunk, which
+    has no choices); None until then, so that a cut answer has none. `others` are the attempts
+    beside it that may be billed. Iterating raises `UpstreamFailed` when it is cut.
     """
 
-    upstream: str
-    tokens: Tokens | None
-    others: tuple[Attempt, ...]
+    @property
+    def upstream(self) -> str: ...
+
+    @property
+    def tokens(self) -> Tokens | None: ...
+
+    @property
+    def others(self) -> tuple[Attempt, ...]: ...
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]: ...
 
