@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+from tenants_at import House, house_at
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -26,3 +27,10 @@ def tenants_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[st
     with engine.begin() as connection:
         connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
     engine.dispose()
+
+
+@pytest.fixture
+def house(tenants_place: str) -> Iterator[House]:
+    """Two organisations: acme with the teams research and sales, and rival with ops."""
+    with house_at(tenants_place, "acme/research", "acme/sales", "rival/ops") as house:
+        yield house

@@ -6,9 +6,9 @@ An operation that is refused has changed nothing, so that many callers can share
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import BindParameter, Select, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection, Row
@@ -18,8 +18,6 @@ from bursar.ledger.chain import Entry, ancestors, dump, entry_of, seal
 from bursar.ledger.schema import ACCOUNTS, ENTRIES, HOLDS, META
 from bursar.limits import Charge, Scope, charge, refusal
 from bursar.usage import Grains, add_grains
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -80,11 +78,6 @@ class Book:
         self.load([account], [])
         known = account in self._stored or account in self._changed
         return self._accounts[account].limits if known else None
-
-    def beside(self, change: Callable[[Connection], T]) -> T:
-        """What others write in this transaction; if it raises, none of it is written."""
-        with self._connection.begin_nested():
-            return change(self._connection)
 
     def reserve(
         self,
