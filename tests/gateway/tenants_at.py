@@ -1,4 +1,4 @@
-"""What the tests of tenants share: a clock that is told the time, two organisations, their admins."""
+"""What the tests of tenants share: tenants with a clock that is told the time, and actors."""
 
 from __future__ import annotations
 
