@@ -7,11 +7,9 @@ What was read stays on the `Shelf` for the next one, as long as nobody else has 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-from sqlalchemy.engine import Connection
+from typing import Any
 
 from bursar.errors import BadInput, BursarError
 from bursar.ledger.chain import ancestors, dump, seal_columns, windows_text
@@ -19,8 +17,6 @@ from bursar.ledger.transaction import Row, Transaction
 from bursar.limits import Charge, Scope, charge, refusal
 from bursar.usage import Grains, add_grains
 from bursar.windows import Tally, micros
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -122,11 +118,6 @@ class Book:
         self._load_accounts([account])
         known = account in self._shelf.stored or account in self._changed
         return self._shelf.accounts[account].limits if known else None
-
-    def beside(self, change: Callable[[Connection], T]) -> T:
-        """What others write in this transaction; if it raises, none of it is written."""
-        with self._rows.connection.begin_nested():
-            return change(self._rows.connection)
 
     def reserve(
         self,

@@ -8,18 +8,15 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.budget import Budget
 from bursar.errors import BadInput, BursarError
 from bursar.ledger.book import Book
 from bursar.ledger.reader import Reader, account_path
-from bursar.ledger.schema import open_engine, reading, storage_error
+from bursar.ledger.schema import open_engine, reading
 from bursar.ledger.writer import T, Ticket, Writer
 from bursar.limits import Charge, Limits, Scope, key_parts, limit_grains
 from bursar.units import from_grains
@@ -102,33 +99,6 @@ class Ledger(Reader):
         """Give `account` these limits in place of any it had; what is spent stays spent."""
         path, wanted = account_path(account), limit_grains(limits)
         self._submit(Ticket(lambda book: book.set_limits(path, wanted), [path]))
-
-    def together(self, change: Callable[[Connection, Callable[[str, Limits], None]], T]) -> T:
-        """Run `change(connection, set_limits)` in one transaction: all of it happens, or nothing.
-
-        For tables that others keep beside the ledger's. Writers of one ledger take turns, so what
-        `change` reads stays true until it is done; it must be quick and must not wait for others.
-        """
-
-        def run(book: Book) -> T:
-            wanted: list[tuple[str, Grains]] = []
-
-            def set_limits(account: str, limits: Limits) -> None:
-                wanted.append((account_path(account), limit_grains(limits)))
-
-            try:
-                made = book.beside(lambda connection: change(connection, set_limits))
-            except SQLAlchemyError as error:
-                raise storage_error(self.place, error) from error
-            for account, limits in wanted:
-                book.set_limits(account, limits)
-            return made
-
-        return self._submit(Ticket(run))
-
-    def view(self) -> AbstractContextManager[Connection]:
-        """One consistent state, for reading what others keep beside the ledger's tables."""
-        return self._read()
 
     def reserve(
         self,

@@ -9,9 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy.engine import Connection, Engine
-
-from bursar.ledger.schema import writing
+from sqlalchemy.engine import Engine
 
 Row = Sequence[Any]
 
@@ -19,10 +17,8 @@ Row = Sequence[Any]
 class Transaction:
     """Runs statements written with ``?`` in the driver's own style."""
 
-    def __init__(self, cursor: Any, numbered: bool, connection: Connection) -> None:
+    def __init__(self, cursor: Any, numbered: bool) -> None:
         self._cursor, self._sqlite = cursor, numbered
-        self.connection = connection
-        """The same transaction, for what is not in every request's way."""
 
     def rows(self, statement: str, values: Row = ()) -> list[Row]:
         """What a query finds."""
@@ -51,13 +47,22 @@ _HEAD = "SELECT count, head FROM bursar_meta"
 @contextmanager
 def writing_on(engine: Engine) -> Iterator[Transaction]:
     """A transaction that is committed at the end, or rolled back on an error."""
-    with writing(engine).begin() as connection:
-        cursor = connection.connection.cursor()
-        try:
-            yield Transaction(cursor, engine.dialect.name == "sqlite", connection)
-        except engine.dialect.loaded_dbapi.Error as error:
-            if engine.dialect.is_disconnect(error, connection.connection.dbapi_connection, None):
-                connection.invalidate(error)
-            raise
-        finally:
-            cursor.close()
+    sqlite = engine.dialect.name == "sqlite"
+    pooled = engine.raw_connection()
+    try:
+        cursor = pooled.cursor()
+        if sqlite:  # a writer takes its lock first: to ask for it later could never be granted
+            cursor.execute("BEGIN IMMEDIATE")
+        yield Transaction(cursor, sqlite)
+        pooled.commit()
+        cursor.close()
+    except BaseException as error:
+        if isinstance(error, engine.dialect.loaded_dbapi.Error) and engine.dialect.is_disconnect(
+            error, pooled.dbapi_connection, None
+        ):
+            pooled.invalidate(error)
+        else:
+            pooled.rollback()
+        raise
+    finally:
+        pooled.close()

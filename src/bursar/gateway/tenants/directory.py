@@ -19,9 +19,9 @@ from sqlalchemy import bindparam, or_, select, update
 
 from bursar.errors import BursarError
 from bursar.gateway.principal import Denied, Principal
+from bursar.gateway.tenants.database import Database
 from bursar.gateway.tenants.schema import CHANGES, KEYS
 from bursar.gateway.tenants.secret_keys import digest, well_formed
-from bursar.ledger import Ledger
 
 _LOG = logging.getLogger(__name__)
 _NEVER = float("inf")
@@ -34,20 +34,21 @@ _Known = tuple[str, float, Principal | None]
 
 
 class KeyDirectory:
-    """A `Directory` over the keys of `ledger`'s database; `start` keeps it current.
+    """A `Directory` over the keys in `database`; `start` keeps it current.
 
     `clock` gives epoch seconds, `monotonic` any seconds that never go back.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        database: Database,
         *,
         poll_s: float = 1.0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger, self._poll, self._clock, self._monotonic = ledger, poll_s, clock, monotonic
+        self._database, self._poll = database, poll_s
+        self._clock, self._monotonic = clock, monotonic
         self._known: dict[str, _Known] = {}
         self._of_key: dict[str, tuple[str, ...]] = {}
         self._used: dict[str, float] = {}
@@ -91,7 +92,7 @@ class KeyDirectory:
         """Read the keys that changed since the last time. Raises `BadInput` when they can't be."""
         with self._refreshing:
             self._looked_at = self._monotonic()
-            with self._ledger.view() as connection:
+            with self._database.read() as connection:
                 count: int = connection.execute(select(CHANGES.c.count)).scalar_one()
                 if count == self._seen:
                     return
@@ -136,7 +137,8 @@ class KeyDirectory:
         self._noted_at = self._monotonic()
         if used:
             rows = [{"k": key, "t": at} for key, at in list(used.items())]
-            self._ledger.together(lambda connection, _: connection.execute(_NOTE, rows))
+            with self._database.write() as connection:
+                connection.execute(_NOTE, rows)
 
 
 def principal_of(row: dict[str, Any]) -> Principal:

@@ -90,9 +90,11 @@ BUDGETS = Table(
     Column("version", Integer, nullable=False),
     Column("limits", Text, nullable=False),
     Column("thresholds", Text, nullable=False),
+    Column("applied", Integer, nullable=False),
 )
 """What people last wrote: limits as text (the ledger enforces them), soft thresholds as a JSON list
-of shares. `version` counts edits, so that no one overwrites an edit unseen."""
+of shares. `version` counts edits, so that no one overwrites an edit unseen; `applied` is the last
+one that the ledger was told."""
 
 WEBHOOKS = Table(
     "bursar_webhooks",

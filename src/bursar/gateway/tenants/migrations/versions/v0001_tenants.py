@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("limits", sa.Text, nullable=False),
         sa.Column("thresholds", sa.Text, nullable=False),
+        sa.Column("applied", sa.Integer, nullable=False),
     )
     op.create_table(
         "bursar_webhooks",
