@@ -79,7 +79,7 @@ class Logs:
         lines = []
         for _ in range(len(self._waiting)):
             line = self._waiting.popleft()
-            lines.append(_line(_of_record(line) if isinstance(line, Record) else line))
+            lines.append(_of_record(line) if isinstance(line, Record) else _line(line))
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             told = {"at": self._clock(), "level": "error", "event": "log_lines_dropped"}
@@ -112,16 +112,16 @@ class _Handler(logging.Handler):
         self._logs.event("log", level, logger=record.name, message=said)
 
 
-def _of_record(record: Record) -> dict[str, Any]:
+def _of_record(record: Record) -> bytes:
     line: dict[str, Any] = {
-        "at": record.began_at + record.seconds,
+        "at": _written(record.began_at + record.seconds),
         "level": "error" if record.status >= 500 else "info",
         "event": "request",
-        "request_id": record.request_id,
-        "account": record.account,
+        "request_id": _whole(record.request_id),
+        "account": _shown(record.account),
         "key_id": record.key_id,
         "endpoint": record.endpoint,
-        "model": record.model,
+        "model": _shown(record.model),
         "served_by": record.served_by,
         "strategy": record.strategy,
         "status": record.status,
@@ -132,31 +132,36 @@ def _of_record(record: Record) -> dict[str, Any]:
         "hold": record.hold,
     }
     if record.error:
-        line["error"] = record.error
+        line["error"] = _shown(record.error)
     if record.first_token_s is not None:
         line["first_token_s"] = round(record.first_token_s, 6)
     if record.saved_usd is not None:
         line["saved_usd"] = record.saved_usd
     if record.estimated:
         line["estimated"] = True
-    return line
-
-
-_IDENTITIES = frozenset(("at", "level", "event", "request_id", "endpoint", "key_id"))
-"""Written by us; long enough to look like a key."""
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _line(fields: dict[str, Any]) -> bytes:
-    at = datetime.fromtimestamp(fields["at"], UTC).isoformat(timespec="milliseconds")
-    shown = {k: v if k in _IDENTITIES else _shown(v) for k, v in fields.items()}
-    return orjson.dumps({**shown, "at": at}, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    shown = {k: v if k in ("at", "level", "event") else _shown(v) for k, v in fields.items()}
+    shown["at"] = _written(fields["at"])
+    return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _written(epoch_seconds: float) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _shown(value: Any) -> Any:
     if isinstance(value, str):
-        return redacted(value[:2000].encode("utf-8", "replace").decode())
+        return redacted(_whole(value))
     if isinstance(value, dict):
         return {str(k): _shown(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_shown(v) for v in value]
     return value if isinstance(value, int | float | bool) or value is None else _shown(str(value))
+
+
+def _whole(text: str) -> str:
+    """Text that JSON can hold, not too long."""
+    return text[:2000].encode("utf-8", "replace").decode()
