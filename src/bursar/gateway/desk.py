@@ -205,11 +205,10 @@ class Desk:
     async def _think(self, ask: Ask, target: Target) -> Answer:
         """A strategy's answer: one hold covers all that it buys."""
         prepared = [self._prepare(ask, model, with_limits=False) for model in target.models]
-        limits = strategy_limits(
-            ask.limits,
-            target.models,
-            self.settings.strategy_calls * max(p.tokens_in + p.tokens_out for p in prepared),
-        )
+        calls = self.settings.strategy_calls
+        most = calls * max(p.tokens_in + p.tokens_out for p in prepared)
+        asked = ask.limits or {"requests": float(calls)}
+        limits = strategy_limits(asked, target.models, most)
         upper = strategy_bound(limits, target.models, self.settings.timeout_s)
         bill = await self._hold(ask, upper, ask.model, [])
         bill.strategy = target.strategy
