@@ -19,6 +19,7 @@ from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import Counter
 from bursar.gateway.desk import Desk
 from bursar.gateway.errors import Failure, failure_of
+from bursar.gateway.janitor import keep_sweeping, worker_name
 from bursar.gateway.models import Model, open_models, open_upstream
 from bursar.gateway.principal import Directory, OpenDoor
 from bursar.gateway.reload import watch
@@ -46,7 +47,7 @@ class Gateway:
         opened: Callable[[ModelAt], Upstream] = open_upstream,
     ) -> Gateway:
         """Open everything; raises `BadInput` with nothing left open where something can't be."""
-        ledger = Ledger(config.ledger.where, ttl_s=config.ledger.ttl_s)
+        ledger = Ledger(config.ledger.where, ttl_s=config.ledger.ttl_s, worker=worker_name())
         models = open_models(config, opened)
         thinker = Thinker()
         door = directory or OpenDoor()
@@ -74,12 +75,16 @@ def make_app(
         app.state.gateway = gateway
         for route, path in zip(calls, PATHS, strict=True):
             route.app = Calls(gateway.counter, path)  # type: ignore[arg-type]
-        watching = watched and asyncio.create_task(watch(watched, gateway.counter, open_upstream))
+        beside = [asyncio.create_task(keep_sweeping(gateway.ledger))]
+        if watched:
+            watching = watch(watched, gateway.counter, open_upstream)
+            beside.append(asyncio.create_task(watching))
         try:
             yield
         finally:
-            if watching:
-                watching.cancel()
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             await gateway.aclose()
 
     calls = [Route(f"/v1/{path}", _not_yet, methods=["POST"]) for path in PATHS]
