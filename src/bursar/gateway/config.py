@@ -50,6 +50,10 @@ class LedgerAt(_Section):
     ttl_s: Positive = 900.0
     """After which the hold of a worker that died is charged at its bound; above `timeout_s`."""
 
+    sync: Literal["behind", "commit"] = "behind"
+    """SQLite only. "behind": no answer leaves before its bill is on disk, but a call may leave while
+    its hold is in the operating system's hands (no crash of ours loses it). "commit": neither."""
+
     @property
     def where(self) -> str:
         """The place itself."""

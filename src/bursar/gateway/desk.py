@@ -328,7 +328,8 @@ class Desk:
         if seconds is not None:
             total = replace(total, seconds=seconds)
         bill.calls, bill.estimated = calls, unknown or any(call.estimated for call in calls)
-        (bill.spent,) = await self.ledger.asettle({bill.hold: None if unknown else total})
+        used = {bill.hold: None if unknown else total}
+        (bill.spent,) = await self.ledger.asettle(used, durable=True)
 
 
 @dataclass(slots=True)

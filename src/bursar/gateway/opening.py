@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Self
 from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import LOG, Counter
 from bursar.gateway.desk import Desk
+from bursar.gateway.janitor import keep_sweeping, worker_name
 from bursar.gateway.models import open_models, open_upstream
 from bursar.gateway.principal import Directory, OpenDoor
 from bursar.gateway.reload import watch
@@ -56,7 +57,9 @@ class Gateway:
         """Open everything; raises `BadInput`, leaving nothing open, where something can't be."""
         async with AsyncExitStack() as closing:
             place = config.ledger.where
-            ledger = Ledger(place, ttl_s=config.ledger.ttl_s)
+            ledger = Ledger(
+                place, ttl_s=config.ledger.ttl_s, worker=worker_name(), sync=config.ledger.sync
+            )
             closing.callback(ledger.close)
             tenants = Tenants.at(place, ledger)
             closing.callback(tenants.close)
@@ -84,9 +87,10 @@ class Gateway:
             metrics.gauge(
                 "bursar_live_requests", "Under way.", (), lambda: [((), float(len(counter.live)))]
             )
+            beside = [asyncio.create_task(keep_sweeping(ledger))]
             if watched is not None:
-                watching = asyncio.create_task(watch(watched, counter, opened))
-                closing.callback(watching.cancel)
+                beside.append(asyncio.create_task(watch(watched, counter, opened)))
+            closing.push_async_callback(_end, beside)
             logs.event("start", models=list(models))
             closing.callback(logs.event, "stop")
             return cls(config, ledger, counter, tenants, journal, metrics, logs, closing.pop_all())
@@ -106,6 +110,12 @@ def _door(config: Config, ledger: Ledger, tenants: Tenants, closing: AsyncExitSt
     if config.access.limits:
         ledger.set_limits(door.principal.account, config.access.limits)
     return door
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 def _say_through(logs: Logs, closing: AsyncExitStack) -> None:
