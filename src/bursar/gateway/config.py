@@ -51,8 +51,9 @@ class LedgerAt(_Section):
     """After which the hold of a worker that died is charged at its bound; above `timeout_s`."""
 
     sync: Literal["behind", "commit"] = "behind"
-    """SQLite only. "behind": no answer leaves before its bill is on disk, but a call may leave while
-    its hold is in the operating system's hands (no crash of ours loses it). "commit": neither."""
+    """SQLite only. "behind": no answer leaves before its bill is on disk, but a call may leave
+    while its hold is in the operating system's hands, where no crash of ours loses it. "commit":
+    neither."""
 
     @property
     def where(self) -> str:
