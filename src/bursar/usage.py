@@ -28,6 +28,7 @@ class Usage:
     usd: float | None = None
     tool_calls: float | None = None
     grams_co2e: float | None = None
+    requests: float | None = None
 
     @classmethod
     def zero(cls) -> Usage:

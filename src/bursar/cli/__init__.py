@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from bursar.cli import calibrating, look, serving, spend
+from bursar.cli import calibrating, gateway, look, serving, spend
 from bursar.cli.screen import fail
 from bursar.errors import BursarError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
 _commands: tuple[Callable[..., None], ...] = (
     *(spend.solve, spend.compare, calibrating.calibrate, spend.report),
     *(look.cost, look.catalog, look.methods),
-    *(serving.simulate, serving.plan),
+    *(serving.simulate, serving.plan, gateway.serve),
 )
 for _command in _commands:
     app.command()(_command)

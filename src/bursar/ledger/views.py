@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bursar.budget import Line
 from bursar.ledger.chain import SPENDS, Entry
-from bursar.limits import Scope
+from bursar.limits import Scope, key_parts
 from bursar.units import from_grains
 from bursar.usage import Grains, Usage, add_grains, usage_of
 
@@ -18,8 +18,26 @@ class Totals:
 
     path: str
     limits: dict[str, float]
+    """For all time, by resource."""
     spent: Usage
     held: Usage
+    windows: tuple[WindowTotals, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTotals:
+    """One limit of a period and what counts in it now, in the unit of `resource`.
+
+    `resets_at`: epoch second at which the period ends or, when it rolls, the first of what counts
+    no longer does; None when nothing counts.
+    """
+
+    resource: str
+    window: str
+    limit: float
+    spent: float
+    held: float
+    resets_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +62,23 @@ class Verified:
 
 def totals_of(scope: Scope) -> Totals:
     """An account's row, in units."""
-    limits = {r: from_grains(r, grains) for r, grains in scope.limits.items()}
-    return Totals(scope.path, limits, usage_of(scope.spent), usage_of(scope.held))
+    limits = {r: from_grains(r, g) for r, g in scope.limits.items() if r not in scope.windows}
+    windows = tuple(_window_of(scope, key) for key in scope.windows)
+    return Totals(scope.path, limits, usage_of(scope.spent), usage_of(scope.held), windows)
+
+
+def _window_of(scope: Scope, key: str) -> WindowTotals:
+    resource, window = key_parts(key)
+    tally = scope.windows[key]
+    spent, held = (from_grains(resource, grains) for grains in tally.sums())
+    return WindowTotals(
+        resource=resource,
+        window=window or "",
+        limit=from_grains(resource, scope.limits[key]),
+        spent=spent,
+        held=held,
+        resets_at=tally.resets_at(window or "", scope.now),
+    )
 
 
 def open_hold_of(entry: Entry, state: str) -> OpenHold:

@@ -17,12 +17,15 @@ class Call:
     """One call. `body` is OpenAI's, with bounded output; the upstream puts its own model's name in.
 
     `deadline` is on the event loop's clock (`loop.time()`); after it nobody waits any more.
+    `attempts` is how many of them, billed at the bound of one, the caller's hold covers: with 1,
+    what may have been billed is not tried again, and two upstreams are never asked at a time.
     """
 
     path: Path
     body: dict[str, Any]
     deadline: float
     request_id: str = ""
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,27 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that did not give the answer and may be billed all the same.
+
+    `tokens` None: nobody reported them, charge the bound of one attempt.
+    """
+
+    upstream: str
+    tokens: Tokens | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer. `tokens` is None where the upstream reported no believable usage."""
+    """A whole answer. `tokens` is None where the upstream reported no believable usage.
+
+    `others` are the attempts beside it that may be billed: fewer than `Call.attempts`.
+    """
 
     document: dict[str, Any]
     tokens: Tokens | None
     upstream: str
+    others: tuple[Attempt, ...] = ()
 
 
 class UpstreamFailed(BackendError):
@@ -49,6 +67,7 @@ class UpstreamFailed(BackendError):
     `status` is the HTTP status it gave, 0 when none came. `may_be_billed`: it may have generated,
     so that the call is charged at its bound. `repeatable`: another upstream, or the same later, may
     do better. `retry_after_s` is what it asked for. `document` is its own error, where it gave one.
+    `others` are attempts before this one that may be billed too.
     """
 
     def __init__(
@@ -60,21 +79,24 @@ class UpstreamFailed(BackendError):
         repeatable: bool,
         retry_after_s: float | None = None,
         document: dict[str, Any] | None = None,
+        others: tuple[Attempt, ...] = (),
     ) -> None:
         super().__init__(message)
         self.status, self.may_be_billed, self.repeatable = status, may_be_billed, repeatable
-        self.retry_after_s, self.document = retry_after_s, document
+        self.retry_after_s, self.document, self.others = retry_after_s, document, others
 
 
 class Chunks(Protocol):
     """A stream that has begun: OpenAI's chunk objects, in order.
 
     `tokens` is what the upstream has reported so far (for most only in the last chunk, which has no
-    choices); None until then. Iterating raises `UpstreamFailed` when it is cut.
+    choices); None until then. Iterating raises `UpstreamFailed` when it is cut. `others` are the
+    attempts beside it that may be billed.
     """
 
     upstream: str
     tokens: Tokens | None
+    others: tuple[Attempt, ...]
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]: ...
 
@@ -84,6 +106,14 @@ class Upstream(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def most_billed(self) -> int:
+        """Attempts of one call that it could have billed; `Call.attempts` says how many it may.
+
+        1, but for several upstreams behind this protocol, which may ask a second one.
+        """
+        ...
 
     async def complete(self, call: Call) -> Reply:
         """The whole answer. Raises `UpstreamFailed`; when cancelled, stops the upstream."""
@@ -95,6 +125,10 @@ class Upstream(Protocol):
         The usage is always asked of the upstream, whatever the client asked for. Leaving before the
         end stops the upstream.
         """
+        ...
+
+    async def probe(self) -> None:
+        """Ask whether it is there, for nothing. Raises `UpstreamFailed` when it is not."""
         ...
 
     async def aclose(self) -> None:

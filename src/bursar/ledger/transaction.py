@@ -1,0 +1,68 @@
+"""One writing transaction on a plain database connection: no statement is built or compiled.
+
+SQLAlchemy opens, pools and reads; what every request waits for goes straight to the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.engine import Engine
+
+Row = Sequence[Any]
+
+
+class Transaction:
+    """Runs statements written with ``?`` in the driver's own style."""
+
+    def __init__(self, cursor: Any, numbered: bool) -> None:
+        self._cursor, self._sqlite = cursor, numbered
+
+    def rows(self, statement: str, values: Row = ()) -> list[Row]:
+        """What a query finds."""
+        self._cursor.execute(self._said(statement), values)
+        return self._cursor.fetchall()  # type: ignore[no-any-return]
+
+    def head(self) -> Row:
+        """The chain's end, (count, hash), locked: SQLite has locked the whole file already."""
+        (row,) = self.rows(_HEAD if self._sqlite else _HEAD + " FOR UPDATE")
+        return row
+
+    def run(self, statement: str, rows: Sequence[Row]) -> None:
+        """One statement for each of `rows`, if any."""
+        if len(rows) == 1:
+            self._cursor.execute(self._said(statement), rows[0])
+        elif rows:
+            self._cursor.executemany(self._said(statement), rows)
+
+    def _said(self, statement: str) -> str:
+        return statement if self._sqlite else statement.replace("?", "%s")
+
+
+_HEAD = "SELECT count, head FROM bursar_meta"
+
+
+@contextmanager
+def writing_on(engine: Engine) -> Iterator[Transaction]:
+    """A transaction that is committed at the end, or rolled back on an error."""
+    sqlite = engine.dialect.name == "sqlite"
+    pooled = engine.raw_connection()
+    try:
+        cursor = pooled.cursor()
+        if sqlite:  # a writer takes its lock first: to ask for it later could never be granted
+            cursor.execute("BEGIN IMMEDIATE")
+        yield Transaction(cursor, sqlite)
+        pooled.commit()
+        cursor.close()
+    except BaseException as error:
+        if isinstance(error, engine.dialect.loaded_dbapi.Error) and engine.dialect.is_disconnect(
+            error, pooled.dbapi_connection, None
+        ):
+            pooled.invalidate(error)
+        else:
+            pooled.rollback()
+        raise
+    finally:
+        pooled.close()
