@@ -34,9 +34,9 @@ class Reader:
         self._reader, self.place, self._clock, self._using = engine, place, clock, using
         self._process = os.getpid()
 
-    def accounts(self) -> list[Totals]:
-        """Every account, by path."""
-        return [totals_of(scope) for _, scope in sorted(self._found(None).items())]
+    def accounts(self, paths: Iterable[str] | None = None) -> list[Totals]:
+        """Every account, or those of at most 1000 `paths` that exist, by path."""
+        return [totals_of(scope) for _, scope in sorted(self._found(paths).items())]
 
     def totals(self, account: str) -> Totals:
         """One account; zero everywhere when nothing was ever charged to it."""
@@ -62,6 +62,12 @@ class Reader:
             rows = [dict(r) for r in connection.execute(query.order_by(HOLDS.c.id)).mappings()]
         states = [row.pop("state") for row in rows]
         return [open_hold_of(entry_of(r), state) for r, state in zip(rows, states, strict=True)]
+
+    def workers(self) -> list[str]:
+        """Names of the workers whose holds are open."""
+        query = select(HOLDS.c.worker).where(HOLDS.c.state == "open", HOLDS.c.worker != "")
+        with self._read() as connection:
+            return sorted(connection.execute(query.distinct()).scalars())
 
     @property
     def head(self) -> str:
