@@ -47,6 +47,7 @@ class Rates:
             usd=self._usd(tokens),
             tool_calls=0,
             grams_co2e=grams,
+            requests=1,
         )
 
     def _usd(self, tokens: Tokens) -> float | None:
