@@ -54,8 +54,12 @@ class OpenAIUpstream:
         await self._server.aclose()
 
     async def probe(self) -> None:
-        """Asks for the list of models."""
-        await self._server.get("models", asyncio.get_running_loop().time() + _PROBE_S)
+        """Asks for the list of models; a server that has none to show is there all the same."""
+        try:
+            await self._server.get("models", asyncio.get_running_loop().time() + _PROBE_S)
+        except UpstreamFailed as failed:
+            if failed.status not in (404, 405):
+                raise
 
     async def complete(self, call: Call) -> Reply:
         """See `Upstream.complete`."""
