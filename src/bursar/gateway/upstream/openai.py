@@ -9,7 +9,7 @@ from typing import Any
 
 from bursar.backends.openai_wire import LimitField, read_usage
 from bursar.backends.secret import Secret
-from bursar.gateway.upstream.base import Call, Chunks, Path, Reply, Tokens
+from bursar.gateway.upstream.base import Call, Chunks, Path, Reply, Tokens, UpstreamFailed
 from bursar.gateway.upstream.http import Server
 from bursar.gateway.upstream.streaming import Streaming
 
