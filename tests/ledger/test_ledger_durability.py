@@ -147,6 +147,19 @@ def test_where_commits_wait_for_the_disk_nobody_else_does(place: str) -> None:
     assert not [thread for thread in threading.enumerate() if "disk" in thread.name]
 
 
+def test_a_closed_ledger_says_so_on_a_loop_too(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite", sync="behind")
+    ledger.close()
+
+    async def run() -> None:
+        with pytest.raises(BadInput, match="closed"):
+            await ledger.synced()
+        with pytest.raises(BadInput, match="closed"):
+            await ledger.areserve("job", CALL)
+
+    asyncio.run(run())
+
+
 DIE = """
 import os, signal, sys
 from bursar.ledger import Ledger

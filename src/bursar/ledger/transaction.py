@@ -94,9 +94,13 @@ def _begin(cursor: Any, timeout_s: float) -> None:
                 cursor.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                if not _busy(error) or time.monotonic() > until:
                     raise
             time.sleep(sleep)
             sleep = min(2 * sleep, RETRY_S[1])
     finally:
         cursor.execute(f"PRAGMA busy_timeout = {round(1000 * timeout_s)}")
+
+
+def _busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the rest says busy with what

@@ -102,6 +102,7 @@ class Writer:
 
     def on_disk(self) -> asyncio.Future[None]:
         """Done when all that was committed before is on disk."""
+        self._check_open()
         ticket: Ticket[None] = Ticket(lambda _: None)
         ticket.future = asyncio.get_running_loop().create_future()
         if self._behind:
@@ -116,9 +117,12 @@ class Writer:
             self._waiting.put(ticket.undo(ticket.value))  # type: ignore[arg-type]
 
     def _send(self, ticket: Ticket[Any]) -> None:
+        self._check_open()
+        self._waiting.put(ticket)
+
+    def _check_open(self) -> None:
         if not self._thread.is_alive():
             raise BadInput(f"the ledger {self._place} is closed; open it again")
-        self._waiting.put(ticket)
 
     def _write(self) -> None:
         """The writer: commit whatever waits, together, until closed."""
