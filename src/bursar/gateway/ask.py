@@ -10,6 +10,7 @@ import orjson
 
 from bursar.errors import BadInput
 from bursar.gateway.principal import Principal
+from bursar.gateway.seen.traces import UNTRACED_REQUEST, Trace
 from bursar.gateway.upstream.base import Path
 from bursar.limits import limit_grains
 from bursar.units import from_grains
@@ -40,6 +41,7 @@ class Ask:
     """Whether the client asked for a last chunk with the usage."""
     extract: str = ""
     """How a strategy is to read the answer out of a text; empty: by its look."""
+    trace: Trace = UNTRACED_REQUEST
 
     @property
     def account(self) -> str:
@@ -67,6 +69,7 @@ def read_ask(
     principal: Principal,
     began: float,
     default_budget: str = "",
+    trace: Trace = UNTRACED_REQUEST,
 ) -> Ask:
     """Check what every request has. `budget` is the header's; it and the body's must agree."""
     model = body.get("model")
@@ -93,6 +96,7 @@ def read_ask(
         streamed=streamed,
         wants_usage=streamed and isinstance(wants, dict) and wants.get("include_usage") is True,
         extract=str(options.get("extract") or ""),
+        trace=trace,
     )
 
 

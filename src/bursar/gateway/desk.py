@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from bursar.gateway.bounds import outputs, prompt_bound
 from bursar.gateway.config import Requests
 from bursar.gateway.errors import Refused
 from bursar.gateway.models import Model
+from bursar.gateway.seen.traces import CallTrace
 from bursar.gateway.thinking import Thinker
 from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed
 from bursar.ledger import Ledger
@@ -121,7 +122,9 @@ class Desk:
         bill = await self._hold(ask, prepared.upper, prepared.model.name, prepared.notes)
         began = self.stopwatch()
         try:
-            reply = await prepared.model.upstream.complete(prepared.call)
+            with self._traced(ask, prepared) as (call, traced):
+                reply = await prepared.model.upstream.complete(call)
+                traced.answered(str(reply.document.get("model", "")), reply.tokens, None)
         except BaseException as ended:
             await self._settle_failed(bill, prepared, ended, self.stopwatch() - began)
             raise
@@ -151,7 +154,10 @@ class Desk:
         seen = _Seen()
         began = self.stopwatch()
         try:
-            async with model.upstream.stream(prepared.call) as chunks:
+            async with AsyncExitStack() as opened:
+                call, traced = opened.enter_context(self._traced(ask, prepared))
+                chunks = await opened.enter_async_context(model.upstream.stream(call))
+                first_s = self.stopwatch() - began
                 seen.upstream, seen.others = chunks.upstream, chunks.others
 
                 async def passed() -> AsyncIterator[dict[str, Any]]:
@@ -164,6 +170,7 @@ class Desk:
                             raise
                         bill.stopped, seen.failed = "seconds", cut
                     seen.tokens, seen.others = chunks.tokens, chunks.others
+                    traced.answered(seen.model, seen.tokens, first_s)
                     await self._settle(bill, self._streamed(prepared, seen, began))
 
                 yield Streaming(passed(), bill)
@@ -198,11 +205,10 @@ class Desk:
     async def _think(self, ask: Ask, target: Target) -> Answer:
         """A strategy's answer: one hold covers all that it buys."""
         prepared = [self._prepare(ask, model, with_limits=False) for model in target.models]
-        limits = strategy_limits(
-            ask.limits,
-            target.models,
-            self.settings.strategy_calls * max(p.tokens_in + p.tokens_out for p in prepared),
-        )
+        calls = self.settings.strategy_calls
+        most = calls * max(p.tokens_in + p.tokens_out for p in prepared)
+        asked = ask.limits or {"requests": float(calls)}
+        limits = strategy_limits(asked, target.models, most)
         upper = strategy_bound(limits, target.models, self.settings.timeout_s)
         bill = await self._hold(ask, upper, ask.model, [])
         bill.strategy = target.strategy
@@ -280,10 +286,19 @@ class Desk:
         said = min(text_bytes + 1, prepared.tokens_out) if prepared.tokens_out else 0
         return Tokens(prepared.tokens_in, said)
 
+    @contextmanager
+    def _traced(self, ask: Ask, prepared: _Prepared) -> Iterator[tuple[Call, CallTrace]]:
+        """The call with the headers of its trace."""
+        at = prepared.model.at
+        with ask.trace.call(ask.path, at.name, "", at.upstreams[0].url) as traced:
+            call = prepared.call
+            yield replace(call, headers=traced.headers) if traced.headers else call, traced
+
     async def _hold(self, ask: Ask, upper: Usage, model: str, notes: list[str]) -> Bill:
         what = f"{ask.path} {model} {ask.request_id}"
         upper = replace(upper, requests=1.0)  # the client's one, however many calls it takes
-        hold = await self.ledger.areserve(ask.account, upper, what)
+        with ask.trace.step("hold"):
+            hold = await self.ledger.areserve(ask.account, upper, what)
         return Bill(ask.request_id, ask.account, hold, upper, ask.limits, notes=notes)
 
     async def _settle_failed(
@@ -313,7 +328,8 @@ class Desk:
         if seconds is not None:
             total = replace(total, seconds=seconds)
         bill.calls, bill.estimated = calls, unknown or any(call.estimated for call in calls)
-        (bill.spent,) = await self.ledger.asettle({bill.hold: None if unknown else total})
+        used = {bill.hold: None if unknown else total}
+        (bill.spent,) = await self.ledger.asettle(used, durable=True)
 
 
 @dataclass(slots=True)
@@ -324,10 +340,12 @@ class _Seen:
     tokens: Tokens | None = None
     others: tuple[Attempt, ...] = ()
     upstream: str = ""
+    model: str = ""
     failed: BursarError | None = None
 
     def note(self, chunk: dict[str, Any]) -> None:
         self.text_bytes += _said(chunk)
+        self.model = self.model or str(chunk.get("model", ""))
 
 
 def _said(document: dict[str, Any]) -> int:

@@ -20,7 +20,9 @@ from bursar.gateway.api.http import (
     until_left,
 )
 from bursar.gateway.ask import BUDGET_HEADER, Ask, read_ask, read_body
+from bursar.gateway.bill import Bill
 from bursar.gateway.counter import Counter
+from bursar.gateway.desk import Desk
 from bursar.gateway.errors import failure_of
 from bursar.gateway.upstream.base import Path
 
@@ -31,12 +33,11 @@ _BUDGET = BUDGET_HEADER.encode()
 class Calls:
     """One endpoint, as an ASGI application."""
 
-    counter: Counter
     path: Path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        counter = self.counter
-        visit = counter.visit(self.path)
+        counter: Counter = scope["app"].state.gateway.counter
+        visit = counter.visit(self.path, scope)
         try:
             server = counter.config.server
             content = await read_content(scope, receive, server.request_bytes, server.read_s)
@@ -49,10 +50,12 @@ class Calls:
                 principal=visit.principal,
                 began=visit.began,
                 default_budget=counter.config.requests.budget,
+                trace=visit.trace,
             )
             visit.ask = ask
             if ask.streamed and self.path != "embeddings":
-                await until_left(receive, self._stream(ask, visit.note, Events(send, {})))
+                streaming = _stream(counter.desk, ask, visit.note, Events(send, {}))
+                await until_left(receive, streaming)
             else:
                 answer = await until_left(receive, counter.desk.whole(ask))
                 visit.bill = answer.bill
@@ -72,36 +75,37 @@ class Calls:
         finally:
             visit.end()
 
-    async def _stream(self, ask: Ask, note: Callable[[Any], None], events: Events) -> None:
-        """Pass chunks on. The last ones wait for the bill, which goes out with the very last."""
-        async with self.counter.desk.stream(ask) as streaming:
-            note(streaming.bill)
-            last: list[dict[str, Any]] = []
-            try:
-                async for chunk in streaming.chunks:
-                    if not ask.wants_usage and "usage" in chunk:
-                        chunk = {key: value for key, value in chunk.items() if key != "usage"}
-                        if not chunk.get("choices"):
-                            continue
-                    if not _is_end(chunk):
-                        for held in last:
-                            await events.event(held)
-                        last = []
-                        await events.event(chunk)
-                    else:
-                        last.append(chunk)
-            except BursarError as cut:  # what went out can't be taken back: say so in the stream
-                if not events.begun:
-                    raise
-                document = failure_of(cut).document
-                await events.event({**document, "bursar": streaming.bill.to_dict()})
-                await events.end()
-                return
-            for held in last[:-1]:
-                await events.event(held)
-            final = last[-1] if last else {"object": "chat.completion.chunk", "choices": []}
-            await events.event({**final, "bursar": streaming.bill.to_dict()})
-            await events.end(b"data: [DONE]\n\n")
+
+async def _stream(desk: Desk, ask: Ask, note: Callable[[Bill], None], events: Events) -> None:
+    """Pass chunks on. The last ones wait for the bill, which goes out with the very last."""
+    async with desk.stream(ask) as streaming:
+        note(streaming.bill)
+        last: list[dict[str, Any]] = []
+        try:
+            async for chunk in streaming.chunks:
+                if not ask.wants_usage and "usage" in chunk:
+                    chunk = {key: value for key, value in chunk.items() if key != "usage"}
+                    if not chunk.get("choices"):
+                        continue
+                if not _is_end(chunk):
+                    for held in last:
+                        await events.event(held)
+                    last = []
+                    await events.event(chunk)
+                else:
+                    last.append(chunk)
+        except BursarError as cut:  # what went out can't be taken back: say so in the stream
+            if not events.begun:
+                raise
+            document = failure_of(cut).document
+            await events.event({**document, "bursar": streaming.bill.to_dict()})
+            await events.end()
+            return
+        for held in last[:-1]:
+            await events.event(held)
+        final = last[-1] if last else {"object": "chat.completion.chunk", "choices": []}
+        await events.event({**final, "bursar": streaming.bill.to_dict()})
+        await events.end(b"data: [DONE]\n\n")
 
 
 def _is_end(chunk: dict[str, Any]) -> bool:

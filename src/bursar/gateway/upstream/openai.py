@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bursar.backends.openai_wire import LimitField, read_usage
 from bursar.backends.secret import Secret
-from bursar.gateway.upstream.base import (
-    Attempt,
-    Call,
-    Chunks,
-    Path,
-    Reply,
-    Tokens,
-    UpstreamFailed,
-)
-from bursar.gateway.upstream.http import EventStream, Server
+from bursar.gateway.upstream.base import Call, Chunks, Path, Reply, Tokens
+from bursar.gateway.upstream.http import Server
+from bursar.gateway.upstream.streaming import Streaming
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _PROBE_S = 5.0
@@ -71,7 +62,7 @@ class OpenAIUpstream:
         body = self._body(call)
         body.pop("stream", None)
         body.pop("stream_options", None)
-        document = await self._server.post(call.path, body, call.deadline, _headers(call))
+        document = await self._server.post(call.path, body, call.deadline, sent_id(call))
         said = _check_whole(self._server, call.path, document)
         return Reply(document, read_tokens(document.get("usage"), said=said), self.name)
 
@@ -80,7 +71,8 @@ class OpenAIUpstream:
         body = self._body(call)
         body["stream"] = True
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-        return _Streaming(self._server, call, body)
+        reader = _ChunkReader(self._server)
+        return Streaming(self._server, reader, call.path, body, call.deadline, sent_id(call))
 
     def _body(self, call: Call) -> dict[str, Any]:
         body = {**call.body, "model": self.model}
@@ -91,80 +83,22 @@ class OpenAIUpstream:
         return body
 
 
-class _Streaming:
-    """A stream of chunks, from its begin (`async with`) to its end."""
+class _ChunkReader:
+    """OpenAI's chunks, passed on as they are. See `Reader`."""
 
-    def __init__(self, server: Server, call: Call, body: dict[str, Any]) -> None:
-        self.upstream = server.name
+    def __init__(self, server: Server) -> None:
+        self.done = False
         self.tokens: Tokens | None = None
-        self.others: tuple[Attempt, ...] = ()
-        self._server, self._call, self._body = server, call, body
-        self._events: EventStream | None = None
-        self._ready: deque[dict[str, Any]] = deque()
+        self._server = server
         self._open_choices: set[int] = set()
-        self._begun = self._said = self._done = False
-        self._failure: UpstreamFailed | None = None
+        self._begun = self._said = False
 
-    async def __aenter__(self) -> Self:
-        call = self._call
-        self._events = await self._server.events(
-            call.path, self._body, call.deadline, _headers(call)
-        )
-        try:
-            # until something came: a server that fails at once has not begun
-            while not self._ready and not self._done:
-                await self._read(self._events)
-        except BaseException:
-            self._events.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._events is not None:
-            self._events.close()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> dict[str, Any]:
-        assert self._events is not None
-        while not self._ready:
-            if self._failure:
-                raise self._failure
-            if self._done:
-                await self._events.finish()
-                raise StopAsyncIteration
-            await self._read(self._events)
-        return self._ready.popleft()
-
-    async def _read(self, events: EventStream) -> None:
-        found = await events.next()
-        try:
-            if found is None:
-                self._end(cut=bool(self._open_choices))
-            for data in found or ():
-                if self._done:
-                    return
-                if data == b"[DONE]":
-                    self._end(cut=False)
-                else:
-                    self._take(self._server.read(data))
-        except UpstreamFailed as failure:
-            if not self._ready:
-                raise
-            self._failure = failure  # what came before it is handed out first
-
-    def _end(self, *, cut: bool) -> None:
-        if cut or not self._begun:
-            raise self._server.garbled("its stream was cut")
-        self._done = True
-
-    def _take(self, chunk: dict[str, Any]) -> None:
+    def read(self, data: bytes) -> list[dict[str, Any]]:
+        if data == b"[DONE]":
+            self._open_choices.clear()
+            self.end()
+            return []
+        chunk = self._server.read(data)
         choices = chunk.get("choices")
         if not isinstance(choices, list):
             raise self._server.garbled("a chunk without choices")
@@ -177,9 +111,15 @@ class _Streaming:
             else:
                 self._open_choices.add(index)
             self._said = self._said or _says(choice)
-        if (usage := chunk.get("usage")) is not None:
+        # some report after every token: before the end that is too little to be billed by
+        if not self._open_choices and (usage := chunk.get("usage")) is not None:
             self.tokens = read_tokens(usage, said=self._said) or self.tokens
-        self._ready.append(chunk)
+        return [chunk]
+
+    def end(self) -> None:
+        if self._open_choices or not self._begun:
+            raise self._server.garbled("its stream was cut")
+        self.done = True
 
 
 def read_tokens(usage: object, *, said: bool) -> Tokens | None:
@@ -225,5 +165,7 @@ def _says(choice: dict[str, Any]) -> bool:
     )
 
 
-def _headers(call: Call) -> dict[str, str]:
-    return {"X-Request-Id": call.request_id} if call.request_id else {}
+def sent_id(call: Call) -> dict[str, str]:
+    """The header by which a server's log and ours can be compared."""
+    own = {"X-Request-Id": call.request_id} if call.request_id else {}
+    return {**own, **call.headers}
