@@ -54,21 +54,23 @@ class Auto:
         self, works: list[Work], bench: Workbench, on_round: OnRound | None
     ) -> list[Answer]:
         market = Market.open(works, bench, self.profile)
-        whole = market.left()
+        whole, price = market.left(), 0.0
         while (left := market.left()) > 0:
             plan = market.plan(left, self.worth)
+            price = plan.price
             moves = market.first_steps(plan, max(self.share * left, self.least_share * whole))
             if not moves:
                 break
-            refused = await bench.attempt([(w, arm) for w, arm, _ in moves])
+            refused = await bench.attempt([(works[m.question], m.arm) for m in moves])
             market.learn()
             if on_round:
                 bought = moves[: len(moves) - refused]
-                predicted = sum(cost for *_, cost in bought)
-                picks = tuple(market.picks())
-                on_round(Round(bench.purse.spent, plan.price, len(bought), picks, predicted))
+                predicted, picks = sum(m.cost for m in bought), tuple(market.picks())
+                spent, by_arm = bench.purse.spent, market.by_arm(bought)
+                on_round(Round(spent, price, len(bought), picks, predicted, by_arm))
             if bench.purse.failure or refused == len(moves):
                 break
         for work in works:
             work.stopped = work.stopped or ("verified" if work.verified else "price")
-        return [to_answer(w, p) for w, p in zip(works, market.picks(), strict=True)]
+        told = zip(works, market.picks(), market.declined(price), strict=True)
+        return [to_answer(work, pick, declined) for work, pick, declined in told]

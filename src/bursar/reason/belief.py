@@ -78,6 +78,10 @@ class TaskBelief:
         """(questions, len(ms)): P(right) after m more attempts by `arm`, never below now."""
         return self.answers.after(self.backends.index(arm.backend), ms)
 
+    def chance(self, arm: Arm) -> float:
+        """How often one attempt by `arm` is right, over the questions of the task."""
+        return self.answers.chance(self.backends.index(arm.backend))
+
     def _pick(self, rows: Iterable[int]) -> None:
         """Among answers the votes decide, each with its weight: the belief says how sure to be."""
         p_right = self.answers.p_right.tolist()

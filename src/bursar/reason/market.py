@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bursar.allocate.base import Options
-from bursar.allocate.dual import solve_relaxed
+from bursar.allocate.dual import at_price, solve_relaxed
 from bursar.allocate.hull import HullAllocator
+from bursar.answer import Declined
 from bursar.errors import BadInput
-from bursar.reason.base import Arm, Pick, Work
+from bursar.reason.base import Arm, Bought, Pick, Work
 from bursar.reason.belief import CostBelief, TaskBelief
 from bursar.reason.profile import Profile, task_entry
 from bursar.reason.search_arms import SEARCH_ARMS, with_searches
@@ -53,6 +55,15 @@ class Intent:
     """Of one attempt."""
     slope: Floats
     price: float
+
+
+class Move(NamedTuple):
+    """One attempt to buy: its expected cost, and its part of what the plan is to gain."""
+
+    question: int
+    arm: Arm
+    cost: float
+    gain: float
 
 
 @dataclass(slots=True)
@@ -104,6 +115,11 @@ class Market:
             market._look(group, range(len(group.rows)), True)
         return market
 
+    def any_known(self) -> bool:
+        """Whether anything was tried yet: until then all costs are guesses, and no reason to buy
+        nothing."""
+        return any(w.attempts for w in self.works)
+
     def left(self) -> float:
         """What is left of the first limited resource; 0 when any of them has run out."""
         amounts = [self.bench.purse.left(r) for r in self.resources]
@@ -147,7 +163,10 @@ class Market:
         values, costs = self.offers(left)
         rows = np.flatnonzero(values[:, 1:].max(axis=1) > -np.inf)
         option, price = _divided(values[rows], costs[rows], left)
-        floor = max(price, 1.0 / worth) if worth else price
+        floor = price
+        if worth and self.any_known() and 1 / worth > price:
+            floor = 1 / worth
+            option = at_price(values[rows], costs[rows], floor)
         gain, cost = values[rows, option] - values[rows, 0], costs[rows, option]
         slope = np.divide(gain, cost, out=np.zeros_like(gain), where=(option > 0) & (cost > 0))
         bought = np.flatnonzero((slope > 0) & (slope >= 0.999 * floor))
@@ -165,23 +184,56 @@ class Market:
         few = np.where(self.checked[question], WASTE / gain, np.inf)
         return np.maximum(1, np.minimum(count // 4, few)).astype(np.int64)
 
-    def first_steps(self, intent: Intent, amount: float) -> list[tuple[Work, Arm, float]]:
-        """The steepest offers' first attempts and their expected cost, about `amount` in all.
+    def first_steps(self, intent: Intent, amount: float) -> list[Move]:
+        """The steepest offers' first attempts, about `amount` in all.
 
         While nothing is known, costs are guesses: then a few single attempts, to learn them.
         """
-        if any(w.attempts for w in self.works):
+        if self.any_known():
             counts = intent.at_once
             enough = int(np.searchsorted(np.cumsum(counts * intent.cost), amount)) + 1
         else:
             counts = np.ones_like(intent.at_once)
             enough = -(-len(self.works) // 8)
-        taken = zip(intent.question, intent.arm, counts, intent.cost, strict=True)
+        rows = (intent.question, intent.arm, counts, intent.cost, intent.cost * intent.slope)
         return [
-            (self.works[i], self.arms[arm], float(cost))
-            for i, arm, count, cost in islice(taken, enough)
-            for _ in range(count)
+            move
+            for i, arm, count, *told in islice(
+                zip(*(r.tolist() for r in rows), strict=True), enough
+            )
+            for move in [Move(i, self.arms[arm], *told)] * count
         ]
+
+    def by_arm(self, moves: Sequence[Move]) -> tuple[Bought, ...]:
+        """The moves added up by kind of question and arm."""
+        sums: dict[tuple[str, Arm], list[Move]] = {}
+        for move in moves:
+            sums.setdefault((self.works[move.question].question.task, move.arm), []).append(move)
+        beliefs = {g.belief.works[0].question.task: g.belief for g in self.groups}
+        return tuple(
+            Bought(
+                kind,
+                arm.name,
+                len(some),
+                sum(m.cost for m in some),
+                sum(m.gain for m in some),
+                beliefs[kind].chance(arm),
+            )
+            for (kind, arm), some in sums.items()
+        )
+
+    def declined(self, price: float) -> list[Declined | None]:
+        """Per question the best that is left to buy; None where nothing is, or nothing tried."""
+        costs = self.each[0]
+        gain = self.values[:, 1:] - self.values[:, :1]
+        slope = np.where(gain > 0, gain / np.maximum(costs[:, 1:], 1e-12), 0.0)
+        best = slope.argmax(axis=1)
+        out: list[Declined | None] = [None] * len(self.works)
+        for i in np.flatnonzero(slope.max(axis=1) > 0).tolist():
+            arm, count = self.ladder[best[i]]
+            more, cost = float(gain[i, best[i]]), float(costs[i, 1 + best[i]])
+            out[i] = Declined(self.arms[arm].name, count, more, cost, price)
+        return out
 
     def _look(self, group: Group, fresh: Sequence[int], relearned: bool) -> None:
         """Options of a group anew, where there are `fresh` attempts or, relearned, of all."""

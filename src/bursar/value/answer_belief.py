@@ -213,6 +213,10 @@ class AnswerBelief:
         repeat = 1 / (seen.num_wrong[..., None] + ALPHAS)
         self._rival_share[rows] = seen.top_wrong * (alpha * repeat).sum(axis=-1)
 
+    def chance(self, arm: int) -> float:
+        """P(right) of one attempt by `arm` at a question of which nothing is known."""
+        return float(self.rates.ease_weight @ self.rates.laws[arm] @ RATES)
+
     @property
     def _newcomer(self) -> float:
         return float(np.log(self._usual_alpha + 1.0))
@@ -223,8 +227,7 @@ class AnswerBelief:
 
     def _vote_weight(self, arm: int) -> float:
         """Log-odds that one more agreeing attempt adds, typically: p (1 + alpha) / (1 - p)."""
-        p = float(self.rates.ease_weight @ self.rates.laws[arm] @ RATES)
-        p = min(max(p, 0.05), 0.95)
+        p = min(max(self.chance(arm), 0.05), 0.95)
         return float(np.clip(np.log(p * (1 + self._usual_alpha) / (1 - p)), 0.5, 6.0))
 
     def _prior(self, hint: Floats) -> Floats:
