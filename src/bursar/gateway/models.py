@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,6 +116,7 @@ def open_upstream(at: ModelAt) -> Upstream:
         most_waiting=at.queue,
         retry=Retry(rounds=at.retries + 1),
         hedge=None if at.hedge_quantile is None else Hedge(at.hedge_quantile),
+        clock=time.monotonic,  # the event loop's, and can be read from other threads
     )
 
 

@@ -19,15 +19,18 @@ from bursar.gateway.janitor import keep_sweeping, worker_name
 from bursar.gateway.models import open_models, open_upstream
 from bursar.gateway.near import Near
 from bursar.gateway.own_secret import own_secret
-from bursar.gateway.principal import Directory, OpenDoor
+from bursar.gateway.present import Present
+from bursar.gateway.principal import OpenDoor
 from bursar.gateway.reload import watch
 from bursar.gateway.seen.journal import Journal
 from bursar.gateway.seen.logs import Logs
 from bursar.gateway.seen.metrics import Metrics
 from bursar.gateway.seen.traces import traces
+from bursar.gateway.tenants.admin import Office
 from bursar.gateway.tenants.courier import Courier
 from bursar.gateway.tenants.directory import KeyDirectory
 from bursar.gateway.tenants.policy import Degrading
+from bursar.gateway.tenants.session import Opens, Sessions
 from bursar.gateway.tenants.store import Tenants
 from bursar.gateway.tenants.watch import Watch
 from bursar.gateway.tenants.webhooks import Webhooks
@@ -51,8 +54,8 @@ class Gateway:
     config: Config
     ledger: Ledger
     counter: Counter
-    tenants: Tenants
-    webhooks: Webhooks
+    office: Office
+    present: Present
     journal: Journal
     metrics: Metrics
     logs: Logs
@@ -102,9 +105,9 @@ class Gateway:
             metrics.gauge(
                 "bursar_live_requests", "Under way.", (), lambda: [((), float(len(counter.live)))]
             )
-            webhooks = Webhooks(
-                tenants.database, own_secret(config), insecure=bool(config.access.webhook_hosts)
-            )
+            secret = own_secret(config)
+            insecure = bool(config.access.webhook_hosts)
+            webhooks = Webhooks(tenants.database, secret, insecure=insecure)
             courier = Courier(webhooks, allowed=frozenset(config.access.webhook_hosts))
             duties: list[Coroutine[Any, Any, None]] = [
                 keep_sweeping(ledger),
@@ -121,8 +124,8 @@ class Gateway:
                 config,
                 ledger,
                 counter,
-                tenants,
-                webhooks,
+                Office(tenants, door, Sessions(door, secret), webhooks),
+                Present(counter, tenants, metrics),
                 journal,
                 metrics,
                 logs,
@@ -134,7 +137,7 @@ class Gateway:
         await self._closing.aclose()
 
 
-def _door(config: Config, ledger: Ledger, tenants: Tenants, closing: AsyncExitStack) -> Directory:
+def _door(config: Config, ledger: Ledger, tenants: Tenants, closing: AsyncExitStack) -> Opens:
     """Who may come in: whoever has a key, or everybody on this machine."""
     if config.access.keys == "required":
         directory = KeyDirectory(tenants.database).start()
