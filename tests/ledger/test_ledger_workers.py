@@ -12,7 +12,7 @@ import pytest
 from ledgers import CALL, Clock
 
 from bursar.errors import BadInput
-from bursar.ledger import Ledger, book
+from bursar.ledger import Ledger, shelf
 from bursar.usage import Usage
 
 ROOT = Path(__file__).parents[2]
@@ -140,7 +140,7 @@ def test_a_handle_sees_what_another_did_to_its_holds_and_accounts(
 ) -> None:
     if place == ":memory:":
         pytest.skip("one handle only")
-    monkeypatch.setattr(book, "MOST_NEWS", 20)
+    monkeypatch.setattr(shelf, "MOST_NEWS", 20)
     with Ledger(place, clock=clock) as one, Ledger(place, clock=clock) as two:
         one.set_limits("team", "1 USD")
         (mine,) = one.reserve("team/a", [CALL])
@@ -149,7 +149,7 @@ def test_a_handle_sees_what_another_did_to_its_holds_and_accounts(
         with pytest.raises(BadInput, match="not open"):
             one.settle({mine: CALL})
         assert one.budget("team/b").limits == {"usd": 0.01}
-        for _ in range(book.MOST_NEWS):
+        for _ in range(shelf.MOST_NEWS):
             two.release(two.reserve("team/b", [Usage(usd=0.001)]))
         (again,) = one.reserve("team/b", [Usage(usd=0.01)])
         one.settle({again: Usage(usd=0.01)})

@@ -15,9 +15,10 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.errors import BadInput, BursarError, LedgerCorrupt
-from bursar.ledger.book import Book, Shelf
+from bursar.ledger.book import Book
 from bursar.ledger.disk import Behind
 from bursar.ledger.schema import storage_error
+from bursar.ledger.shelf import Shelf
 from bursar.ledger.transaction import writing_on
 
 T = TypeVar("T")
