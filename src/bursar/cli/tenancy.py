@@ -96,7 +96,7 @@ def list_teams(ledger: Place = Where, as_json: AsJson = False) -> None:
             t.account,
             t.title or "-",
             limits.get(t.account) or "-",
-            "closed" if t.closed_at else "open",
+            _state(t.closed_at),
         ]
         for t in found
     ]
@@ -107,7 +107,7 @@ def list_teams(ledger: Place = Where, as_json: AsJson = False) -> None:
 
 @teams.command("close")
 def close_team(name: TeamName, ledger: Place = Where, as_json: AsJson = False) -> None:
-    """Revoke every key of a team or an organisation, for ever. What was spent stays in the ledger."""
+    """Revoke every key of a team or an organisation, for ever. What it spent stays booked."""
     from bursar.gateway.tenants.actor import COMMAND_LINE
     from bursar.gateway.tenants.documents import shown_place
 
@@ -386,6 +386,10 @@ def _table_of(found: list[AccountBudget], as_json: bool) -> None:
             lines.append([budget.account, "-", "no limit", "-", "-", "-", "-", at])
     heads = ["account", "per", "limit", "spent", "held", "left", "resets", "webhooks at"]
     screen(as_json).print(plain_table("budgets", heads, lines))
+
+
+def _state(closed_at: float | None) -> str:
+    return "open" if closed_at is None else "closed"
 
 
 def _when(at: float | None) -> str:
