@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from bursar.errors import BadInput
+from bursar.gateway.bill import Bill
 from bursar.gateway.principal import Principal
 from bursar.gateway.seen.traces import UNTRACED_REQUEST, Trace
 from bursar.gateway.upstream.base import Path
@@ -18,6 +19,13 @@ from bursar.units import from_grains
 BUDGET_HEADER = "x-bursar-budget"
 _OURS = ("budget", "bursar")
 """Fields of a body that are for the gateway and not for an upstream."""
+EFFORTS = {"none": 0.0, "minimal": 0.25, "low": 0.5, "medium": 1.0, "high": 2.0, "xhigh": 4.0}
+"""`reasoning_effort` -> what a strategy may spend, relative to its default budget."""
+_LIMITED = (
+    *("tokens", "tokens_in", "tokens_out", "usd", "seconds"),
+    *("joules", "grams_co2e", "requests"),
+)
+"""What a request's own budget may limit."""
 
 
 @dataclass(slots=True)
@@ -42,6 +50,10 @@ class Ask:
     extract: str = ""
     """How a strategy is to read the answer out of a text; empty: by its look."""
     trace: Trace = UNTRACED_REQUEST
+    effort: str = "medium"
+    """A key of `EFFORTS`."""
+    bill: Bill | None = None
+    """Once something is held for it."""
 
     @property
     def account(self) -> str:
@@ -97,6 +109,7 @@ def read_ask(
         wants_usage=streamed and isinstance(wants, dict) and wants.get("include_usage") is True,
         extract=str(options.get("extract") or ""),
         trace=trace,
+        effort=_effort(body),
     )
 
 
@@ -107,6 +120,17 @@ def _flag(body: Mapping[str, Any], name: str) -> bool:
     return bool(value)
 
 
+def _effort(body: Mapping[str, Any]) -> str:
+    effort = body.get("reasoning_effort")
+    if effort is None:
+        return "medium"
+    if not isinstance(effort, str) or effort not in EFFORTS:
+        raise BadInput(
+            f"reasoning_effort is {str(effort)[:40]!r}: it must be one of {', '.join(EFFORTS)}"
+        )
+    return effort
+
+
 def _limits(given: list[Any], default: str) -> dict[str, float]:
     if any(not isinstance(budget, str) for budget in given):
         raise BadInput('a budget must be text, such as "2000 tokens, 0.01 USD, 5 s"')
@@ -115,4 +139,14 @@ def _limits(given: list[Any], default: str) -> dict[str, float]:
     text = given[0] if given else default
     if not text:
         return {}
-    return {name: from_grains(name, grains) for name, grains in limit_grains(text).items()}
+    try:
+        limits = limit_grains(text)
+    except BadInput as error:
+        raise BadInput(f"budget {text[:80]!r}: {error}") from None
+    for name in limits:
+        if name not in _LIMITED:
+            raise BadInput(
+                f"budget {text[:80]!r}: one request can't be limited in {name}; limit one of "
+                f"{', '.join(_LIMITED)}, for all of the request"
+            )
+    return {name: from_grains(name, grains) for name, grains in limits.items()}

@@ -24,6 +24,12 @@ _TOOL_TOKENS = 64
 """Around one tool's schema, beside the schema itself."""
 
 
+_LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")
+_UNBOUNDED = ("prediction", "web_search_options", "audio")
+"""Fields whose cost `max_tokens` does not bound."""
+_TIERS = ("auto", "default", "flex")
+
+
 def utf8_bytes(text: str) -> int:
     """Bytes of a text; lone surrogates, which JSON can carry, count as they will be replaced."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
@@ -51,6 +57,40 @@ def outputs(path: str, body: dict[str, Any]) -> int:
         wanted.append(_whole(body, "best_of", 1))
         return max(wanted) * _prompts(body.get("prompt"))
     return wanted[0]
+
+
+def with_output(body: dict[str, Any], each: int) -> dict[str, Any]:
+    """The body with each answer bounded to `each` tokens, under one name."""
+    return {k: v for k, v in body.items() if k not in _LIMIT_FIELDS} | {"max_tokens": each}
+
+
+def asked_output(body: dict[str, Any], most: int) -> int | None:
+    """The most tokens of one answer, as the client asked; None when it did not. At most `most`."""
+    given = {f: body[f] for f in _LIMIT_FIELDS if body.get(f) is not None}
+    for name, value in given.items():
+        least = 0 if body.get("echo") else 1  # an echo alone is worth having
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise BadInput(
+                f"{name} is {str(value)[:40]!r}: it must be a whole number from 1 to {most}"
+            )
+    if len(set(given.values())) > 1:
+        said = " and ".join(f"{name} {value}" for name, value in given.items())
+        raise BadInput(f"{said} differ: give one of them")
+    return min(most, *given.values()) if given else None
+
+
+def refuse_unbounded(body: dict[str, Any]) -> None:
+    """Raises `BadInput` for what an upstream would bill beside the tokens that are bounded."""
+    found = [name for name in _UNBOUNDED if body.get(name) is not None]
+    if body.get("modalities") not in (None, ["text"]):
+        found.append("modalities")
+    if found:
+        raise BadInput(f"{found[0]} costs what max_tokens does not bound; leave it out")
+    if body.get("service_tier") not in (None, *_TIERS):
+        raise BadInput(
+            f"service_tier is {str(body['service_tier'])[:40]!r}: its price is not known here; use "
+            f"one of {', '.join(_TIERS)}, or leave it out"
+        )
 
 
 def _prompts(given: Any) -> int:
@@ -117,7 +157,12 @@ def _content(content: Any, count: CountTokens, tokens_per_image: int | None) -> 
 
 def _anything(value: Any, count: CountTokens) -> int:
     """A value as a template may print it: escaped and indented JSON is at most this long."""
-    return 2 * count(orjson.dumps(value).decode()) if value is not None else 0
+    if value is None:
+        return 0
+    try:
+        return 2 * count(orjson.dumps(value).decode())
+    except orjson.JSONEncodeError:
+        raise BadInput("the body is nested too deep; at most 200 levels") from None
 
 
 def _texts(given: Any, count: CountTokens) -> int:

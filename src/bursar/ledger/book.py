@@ -47,7 +47,7 @@ class Held:
 
 @dataclass(slots=True)
 class Shelf:
-    """What a handle knows of the ledger from its last transaction: good while the head is that."""
+    """What a handle knows of the ledger from its last transaction, when `head` was its end."""
 
     seq: int = 0
     head: str = ""
@@ -62,9 +62,28 @@ class Shelf:
         self.head = ""
         self.accounts, self.stored, self.holds = {}, set(), {}
 
+    def catch_up(self, rows: Transaction, seq: int, head: str) -> None:
+        """Forget what others have changed since; everything when it was much, or not after us."""
+        if len(self.accounts) + len(self.holds) > MOST_KEPT:
+            self.forget()
+        if (seq, head) == (self.seq, self.head):
+            return
+        news = rows.rows(_NEWS, (self.seq, MOST_NEWS + 1)) if self.head else []
+        if not news or len(news) > MOST_NEWS or news[0][0] != self.head:
+            self.forget()
+            self.time = max((row[0] for row in rows.rows(_LAST_TIME, (seq,))), default=0.0)
+            return
+        for _, account, hold, time in news:
+            for path in ancestors(account):
+                self.accounts.pop(path, None)
+            self.holds.pop(hold, None)
+            self.time = time
 
-MOST_ON_SHELF = 100_000
-"""Accounts and holds; more are read anew."""
+
+MOST_KEPT = 100_000
+"""Accounts and holds between transactions; when there are more, all are read anew."""
+MOST_NEWS = 1000
+"""Entries of others."""
 
 
 def scope_of(path: str, limits: str, spent: str, held: str, windows: str) -> Scope:
@@ -89,11 +108,7 @@ class Book:
         self._rows, self._shelf = rows, shelf
         self._environment, self._worker = environment, worker
         self._seq, self._head = rows.head()
-        if self._head != shelf.head or self._seq != shelf.seq:
-            shelf.forget()
-            shelf.time = max((row[0] for row in rows.rows(_LAST_TIME, (self._seq,))), default=0.0)
-        elif len(shelf.accounts) + len(shelf.holds) > MOST_ON_SHELF:
-            shelf.forget()
+        shelf.catch_up(rows, self._seq, self._head)
         self.now = max(now, shelf.time)
         self._at = micros(self.now)
         self._changed: set[str] = set()
@@ -242,8 +257,8 @@ class Book:
 
     def _load_accounts(self, accounts: Iterable[str]) -> None:
         known = self._shelf.accounts
-        missing = {p for account in accounts if account not in known for p in ancestors(account)}
-        for some in _chunks(missing - known.keys()):
+        missing = {path for account in accounts for path in ancestors(account)} - known.keys()
+        for some in _chunks(missing):
             query = f"SELECT {_COLUMNS} FROM bursar_accounts WHERE path IN ({_marks(some)})"
             known.update({path: Scope(path) for path in some})
             for row in self._rows.rows(query, some):
@@ -344,6 +359,9 @@ def _marks(items: Sequence[Any]) -> str:
 
 
 _COLUMNS = "path, limits, spent, held, windows"
+_NEWS = (
+    "SELECT prev_hash, account, hold, time FROM bursar_entries WHERE seq > ? ORDER BY seq LIMIT ?"
+)
 _LAST_TIME = "SELECT time FROM bursar_entries WHERE seq = ?"
 _BEGAN = (
     "SELECT h.id, e.account, e.what, e.bound, e.predicted, e.price, e.expires_at, e.time, e.worker,"
