@@ -1,4 +1,4 @@
-"""The admin API over HTTP: roles, shapes, pages, edits that do not overwrite each other, sessions."""
+"""The admin API over HTTP: roles, shapes, pages, edits that keep each other, sessions."""
 
 from __future__ import annotations
 
@@ -98,9 +98,8 @@ def test_an_organisation_is_set_up_from_nothing(desk: Desk) -> None:
     assert (day["resource"], day["window"], day["limit"], day["left"]) == ("usd", "day", 5.0, 5.0)
     rotated = desk.good("POST", f"/keys/{key['id']}/rotate", key["secret"], {"grace_s": 60})
     assert desk.good("GET", "/keys", rotated["secret"])["data"][0]["state"] == "live"
-    assert (
-        desk.good("PATCH", f"/keys/{key['id']}", key["secret"], {"priority": -1})["weight"] == 1.0
-    )
+    changed = desk.good("PATCH", f"/keys/{key['id']}", key["secret"], {"priority": -1})
+    assert (changed["priority"], changed["models"]) == (-1, ["tiny-*"])
     assert desk.good("PATCH", "/teams/new/lab", desk.owner, {"title": "Lab"})["title"] == "Lab"
     assert desk.good("DELETE", f"/keys/{key['id']}", desk.owner)["state"] == "revoked"
     assert desk.refused("GET", "/keys", rotated["secret"])[:2] == (401, "invalid_api_key")
