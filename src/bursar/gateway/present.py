@@ -14,6 +14,7 @@ from bursar.gateway.tenants.store import Tenants
 from bursar.gateway.upstream.pool import Pool
 
 MOST_BUDGETS = 300
+_STATES = {"closed": "up", "half open": "trying", "open": "down"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,7 @@ class Present:
         found = []
         for model in list(self.counter.desk.models.values()):
             if isinstance(model.upstream, Pool):
-                shown = model.upstream.snapshot()
-                found += [{**one, "model": model.name} for one in shown["upstreams"]]
+                found += [_seat(model.name, s) for s in model.upstream.snapshot()["upstreams"]]
             else:
                 found.append({"name": model.upstream.name, "model": model.name, "state": "up"})
         return found
@@ -56,3 +56,14 @@ class Present:
             }
             for visit in visits
         ]
+
+
+def _seat(model: str, seat: Mapping[str, Any]) -> dict[str, Any]:
+    """One upstream of a pool, as the dashboard names things."""
+    return {
+        **seat,
+        "name": seat["upstream"],
+        "model": model,
+        "state": _STATES[seat["state"]],
+        "in_flight": seat["calls"],
+    }
