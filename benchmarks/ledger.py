@@ -1,7 +1,8 @@
 """Reserve + settle pairs per second: group commit beside one transaction for each operation.
 
 Both run in turn, on the same disk, in the same run; the ratio is what counts. Every commit waits
-for the disk (synchronous=FULL), so pairs per second say more about the disk than about us.
+for the disk (synchronous=FULL), so pairs per second say more about the disk than about us. On an
+event loop, CPU per pair is what counts: how much of a request's cost is its booking.
 
     python benchmarks/ledger.py [--seconds 2] [--rounds 3] [--json]
 """
@@ -9,15 +10,17 @@ for the disk (synchronous=FULL), so pairs per second say more about the disk tha
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import multiprocessing
 import os
+import resource
 import statistics
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bursar.budget import Budget
 from bursar.ledger import Ledger
@@ -25,6 +28,8 @@ from bursar.usage import Usage
 
 RESULTS = Path(__file__).parent / "results" / "ledger.json"
 CALL = Usage(tokens_in=500, tokens_out=200, usd=0.01)
+Sync = Literal["commit", "behind"]
+SYNCS: tuple[Sync, ...] = ("commit", "behind")
 SETUPS = {  # name -> (processes, threads in each)
     "1 thread": (1, 1),
     "16 threads": (1, 16),
@@ -100,6 +105,97 @@ def many(seconds: float, size: int = 100) -> float:
     return done / seconds
 
 
+async def _book(ledger: Ledger, accounts: list[str], seconds: float) -> list[float]:
+    """Each account's caller books a request at a time; how long each pair took."""
+    took: list[float] = []
+    until = time.perf_counter() + seconds
+
+    async def spend(account: str) -> None:
+        while (began := time.perf_counter()) < until:
+            hold = await ledger.areserve(account, CALL, "call", predicted=CALL)
+            await ledger.asettle({hold: CALL}, durable=True)
+            took.append(time.perf_counter() - began)
+
+    await asyncio.gather(*map(spend, accounts))
+    return took
+
+
+def _limited(ledger: Ledger, callers: int) -> list[str]:
+    """Accounts four deep, one for each caller, with two windows each."""
+    accounts = [f"org/team{i % 2}/key{i % 8}/user{i}" for i in range(callers)]
+    for account in accounts:
+        parts = account.split("/")
+        for depth in range(1, 5):
+            path = "/".join(parts[:depth])
+            ledger.set_limits(path, "1e6 USD per day, 1e12 tokens per minute")
+    return accounts
+
+
+def on_a_loop(callers: int, sync: Sync, seconds: float) -> dict[str, float]:
+    """Callers on one event loop, each a request at a time, as a gateway books them.
+
+    CPU is of the whole process, user and system; the loop's own part is in it. A caller goes on
+    when its bill is on disk.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Ledger(Path(folder) / "ledger.sqlite", sync=sync) as ledger,
+    ):
+        accounts = _limited(ledger, callers)
+        before = _cpu_s()
+        took = asyncio.run(_book(ledger, accounts, seconds))
+        cpu = _cpu_s() - before
+        ledger.verify()
+    return {
+        "pairs_per_second": round(len(took) / seconds, 1),
+        "cpu_ms_per_pair": round(1e3 * cpu / len(took), 3),
+        **_latency(took),
+    }
+
+
+def worker(place: str, sync: Sync, callers: int, seconds: float, start: Any, done: Any) -> None:
+    """One of several workers of a gateway."""
+    with Ledger(place, sync=sync, worker=str(os.getpid())) as ledger:
+        accounts = [f"org/team{i % 2}/key{i % 8}/user{i}" for i in range(callers)]
+        start.wait()
+        done.put(asyncio.run(_book(ledger, accounts, seconds)))
+
+
+def workers(processes: int, callers: int, sync: Sync, seconds: float) -> dict[str, float]:
+    """Processes on one SQLite file, each with callers on an event loop."""
+    context = multiprocessing.get_context("forkserver")
+    with tempfile.TemporaryDirectory() as folder:
+        place = str(Path(folder) / "ledger.sqlite")
+        with Ledger(place) as ledger:
+            _limited(ledger, callers)
+        start, done = context.Barrier(processes), context.Queue()
+        running = [
+            context.Process(target=worker, args=(place, sync, callers, seconds, start, done))
+            for _ in range(processes)
+        ]
+        for one in running:
+            one.start()
+        took = [pair for _ in running for pair in done.get()]
+        for one in running:
+            one.join()
+        with Ledger(place) as ledger:
+            ledger.verify()
+    return {"pairs_per_second": round(len(took) / seconds, 1), **_latency(took)}
+
+
+def _latency(took: list[float]) -> dict[str, float]:
+    return {
+        "p50_ms": round(1e3 * statistics.median(took), 2),
+        "p99_ms": round(1e3 * statistics.quantiles(took, n=100)[98], 2),
+        "max_ms": round(1e3 * max(took), 2),
+    }
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 def syncs(seconds: float = 1.0) -> float:
     """How often a second the disk takes 4 KiB for good: no single caller can commit faster."""
     with tempfile.TemporaryFile() as file:
@@ -110,6 +206,10 @@ def syncs(seconds: float = 1.0) -> float:
             os.fsync(file.fileno())
             done += 1
     return done / seconds
+
+
+def _median(rounds: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
 
 
 def main() -> None:
@@ -131,6 +231,17 @@ def main() -> None:
         }
     found["1 thread, 100 at once (reserve_many, settle_many)"] = round(many(asked.seconds), 1)
     found["fsyncs per second of this disk, beside whatever else it does"] = round(syncs(), 1)
+    found["on an event loop, 4 accounts deep, 2 windows each"] = {
+        f"{callers} callers, sync={sync}": _median(
+            [on_a_loop(callers, sync, asked.seconds) for _ in range(asked.rounds)]
+        )
+        for callers in (1, 32)
+        for sync in SYNCS
+    }
+    found["4 workers of 8 callers on one file"] = {
+        f"sync={sync}": _median([workers(4, 8, sync, asked.seconds) for _ in range(asked.rounds)])
+        for sync in SYNCS
+    }
     deep = Budget("1e12 tokens, 1e9 USD").child("key", "1e12 tokens").child("job")
     found["in memory, 3 scopes"] = round(pairs(deep, asked.seconds, 1) / asked.seconds, 1)
     if not asked.json:

@@ -8,8 +8,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "bursar"
 
 ORDER = (
-    *("version", "errors", "units", "usage", "limits", "budget", "ledger", "receipt"),
-    *("price", "plan", "answer"),
+    *("version", "errors", "units", "usage", "windows", "limits", "budget", "ledger"),
+    *("receipt", "price", "plan", "answer"),
     *("catalog", "workload", "cost", "value", "allocate", "policies", "backends"),
     *("reason", "agents", "codeopt", "simulate", "fleet", "gateway", "report", "run", "methods"),
     *("cli", "__main__"),

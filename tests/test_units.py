@@ -38,6 +38,8 @@ from bursar.units import (
         ("1 MB", "bytes_moved", 1e6),
         ("100 gCO2e", "grams_co2e", 100),
         ("20 calls", "tool_calls", 20),
+        ("2k requests", "requests", 2000),
+        ("2 days", "seconds", 172800),
         ("0 tokens", "tokens", 0),
         (".5 usd", "usd", 0.5),
     ],

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Protocol
 
 from bursar.errors import BadInput, BursarError, Unbounded
-from bursar.limits import Charge, Limits, Scope, charge, limit_grains, refusal
-from bursar.units import LIMITABLE, from_grains
+from bursar.limits import Charge, Limits, Scope, charge, key_parts, limit_grains, refusal
+from bursar.units import LIMITABLE, NO_PERIODS, from_grains
 from bursar.usage import Grains, Usage, grains_of, usage_of
 
 
@@ -79,7 +79,10 @@ class Budget:
         self.name, self.parent = name, parent
         self.path: str = f"{parent.path}/{name}" if parent else name
         self._account: Account | None = parent._account if parent else account
-        self._scope = Scope(self.path, limit_grains(limits))
+        own = limit_grains(limits)
+        if periods := [key for key in own if key_parts(key)[1]]:
+            raise BadInput(f"{self.path} is limited in {', '.join(periods)}: {NO_PERIODS}")
+        self._scope = Scope(self.path, own)
         self._lines: list[Line] = []
         self._lock: threading.Lock = parent._lock if parent else threading.Lock()
         self._chain: tuple[Budget, ...] = (*(parent._chain if parent else ()), self)
@@ -91,8 +94,9 @@ class Budget:
 
     @property
     def limits(self) -> dict[str, float]:
-        """This scope's own limits by resource; for a ledger's root, the account's."""
-        return {r: from_grains(r, g) for r, g in self._scopes()[-1].limits.items()}
+        """This scope's own limits by resource; for a ledger's root, the account's for all time."""
+        own = self._scopes()[-1].limits.items()
+        return {r: from_grains(r, g) for r, g in own if key_parts(r)[1] is None}
 
     @property
     def spent(self) -> Usage:
@@ -119,7 +123,7 @@ class Budget:
 
         While it is so, everything that is asked is refused.
         """
-        return any(scope.left(r) < 0 for scope in self._scopes() for r in scope.limits)
+        return any(scope.left(key) < 0 for scope in self._scopes() for key in scope.limits)
 
     def remaining(self, resource: str) -> float | None:
         """What may still be reserved, outer limits considered; None where nothing limits it.
@@ -128,7 +132,12 @@ class Budget:
         """
         if resource not in LIMITABLE:
             raise BadInput(f"{resource!r} can't be limited; ask one of {', '.join(LIMITABLE)}")
-        rooms = [scope.left(resource) for scope in self._scopes() if resource in scope.limits]
+        rooms = [
+            scope.left(key)
+            for scope in self._scopes()
+            for key in scope.limits
+            if key_parts(key)[0] == resource
+        ]
         return from_grains(resource, min(rooms)) if rooms else None
 
     def fits(self, upper: Usage, most: int) -> int:
@@ -138,7 +147,7 @@ class Budget:
         """
         asked = grains_of(upper)
         for scope in self._scopes():
-            times, _ = scope.fitting(asked)
+            times = scope.fitting(asked)
             most = most if times is None else min(most, times)
         return most
 
@@ -210,7 +219,7 @@ class Budget:
                 refused = refusal((node._scope for node in self._chain), bound)
                 if refused:
                     break
-                self._add(bound, held=1)
+                self._hold(bound)
                 holds.append(Hold(self, upper, bound, what, predicted, price))
         if not self._account or not holds:
             return holds, refused
@@ -226,14 +235,14 @@ class Budget:
             hold._number = number
         return holds[: len(ids)], late or refused
 
-    def _add(self, grains: Grains, *, held: int = 0, spent: int = 0) -> None:
+    def _hold(self, bound: Grains, sign: int = 1) -> None:
         for node in self._chain:
-            node._scope.add(grains, held=held, spent=spent)
+            node._scope.hold(bound, sign=sign)
 
     def _drop(self, holds: Sequence[Hold]) -> None:
         with self._lock:
             for hold in holds:
-                self._add(hold._bound, held=-1)
+                self._hold(hold._bound, -1)
                 hold.state = "released"
 
     def _settle(self, holds: Sequence[Hold], charges: Sequence[Charge]) -> list[Line]:
@@ -243,10 +252,10 @@ class Budget:
                 charges = self._account.settle(numbers, charges)
         with self._lock:
             for hold, (charged, estimated) in zip(holds, charges, strict=True):
-                hold.scope._add(hold._bound, held=-1)
-                hold.scope._add(charged, spent=1)
+                hold.scope._hold(hold._bound, -1)
                 lines.append(hold._line(charged, estimated))
                 for node in hold.scope._chain:
+                    node._scope.spend(charged)
                     node._lines.append(lines[-1])
         return lines
 

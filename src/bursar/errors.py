@@ -13,6 +13,7 @@
 A message gives the value, the rule and a remedy. No message holds a secret.
 """
 
+import math
 from typing import Any
 
 
@@ -29,20 +30,45 @@ class BadInput(BursarError, ValueError):
 
 
 class BudgetExceeded(BursarError):
-    """A spend would pass the limit of `scope`. Amounts are in the unit of `resource`."""
+    """A spend would pass the limit of `scope`. Amounts are in the unit of `resource`.
+
+    `window` names the period of the limit, None for all time. `resets_at` is the epoch second at
+    which it fits at the latest, if nothing else is spent meanwhile; None when never.
+    """
 
     def __init__(
-        self, scope: str, resource: str, limit: float, committed: float, asked: float
+        self,
+        scope: str,
+        resource: str,
+        limit: float,
+        committed: float,
+        asked: float,
+        window: str | None = None,
+        resets_at: float | None = None,
+        now: float = 0.0,
     ) -> None:
         self.scope, self.resource = scope, resource
         self.limit, self.committed, self.asked = limit, committed, asked
+        self.window, self.resets_at, self.now = window, resets_at, now
+        per = "" if window is None else f" per {window}"
+        resets = "" if resets_at is None else f"; resets in {_span(resets_at - now)}"
         super().__init__(
-            f"{scope}: {asked:g} {resource} asked with {committed:g} of {limit:g} spent or held; "
-            f"raise the limit, or ask for at most {max(0.0, limit - committed):g}"
+            f"{scope}: {asked:g} {resource} asked with {committed:g} of {limit:g}{per} spent or "
+            f"held{resets}; raise the limit, or ask for at most {max(0.0, limit - committed):g}"
         )
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        return type(self), (self.scope, self.resource, self.limit, self.committed, self.asked)
+        amounts = self.limit, self.committed, self.asked
+        when = self.window, self.resets_at, self.now
+        return type(self), (self.scope, self.resource, *amounts, *when)
+
+
+def _span(seconds: float) -> str:
+    """Seconds for people, rounded up: ``"3 h"``."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds > 1.5 * size:
+            return f"{math.ceil(seconds / size)} {unit}"
+    return f"{max(1, math.ceil(seconds))} s"
 
 
 class Unbounded(BursarError):

@@ -1,7 +1,8 @@
 """Resources, their units, and the text people write them in.
 
-One resource has one unit inside bursar: tokens, FLOPs, bytes, seconds, joules, dollars, calls,
-grams of CO2e. Text such as ``"200k tokens"``, ``"1.5 min"``, ``"5 kJ"`` is turned into it here.
+One resource has one unit inside bursar: tokens, FLOPs, bytes, seconds, joules, dollars, tool
+calls, grams of CO2e, requests to models. Text such as ``"200k tokens"``, ``"1.5 min"``, ``"5 kJ"``
+is turned into it here.
 """
 
 import math
@@ -19,6 +20,7 @@ RESOURCES = (
     "usd",
     "tool_calls",
     "grams_co2e",
+    "requests",
 )
 """What is measured: the fields of `Usage`."""
 
@@ -40,6 +42,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     "ms": ("seconds", 1e-3),
     **dict.fromkeys(("min", "mins", "minute", "minutes"), ("seconds", 60.0)),
     **dict.fromkeys(("h", "hr", "hour", "hours"), ("seconds", 3600.0)),
+    **dict.fromkeys(("day", "days"), ("seconds", 86400.0)),
     **dict.fromkeys(("j", "joule", "joules"), ("joules", 1.0)),
     "kj": ("joules", 1e3),
     "mj": ("joules", 1e6),
@@ -48,17 +51,20 @@ _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("usd", "$", "dollar", "dollars"), ("usd", 1.0)),
     **dict.fromkeys(("cent", "cents"), ("usd", 0.01)),
     **dict.fromkeys(("call", "calls", "tool_call", "tool_calls"), ("tool_calls", 1.0)),
+    **dict.fromkeys(("request", "requests", "req", "reqs"), ("requests", 1.0)),
     **dict.fromkeys(("gco2e", "gco2", "grams_co2e"), ("grams_co2e", 1.0)),
     **dict.fromkeys(("kgco2e", "kgco2"), ("grams_co2e", 1e3)),
 }
 
-_COUNTED = ("tokens", "tokens_in", "tokens_out", "tool_calls", "flops")
+_COUNTED = ("tokens", "tokens_in", "tokens_out", "tool_calls", "flops", "requests")
 _AMOUNT = re.compile(
     r"\s*(?P<dollar>\$)?\s*(?P<number>[+-]?(?:\d[\d_]*)?\.?\d+(?:e[+-]?\d+)?)"
     r"\s*(?P<prefix>[kmbgtp])?\s*(?P<unit>[a-z_$][a-z_0-9]*|\$)?\s*",
     re.IGNORECASE,
 )
 REMEDY = 'write for example "200k tokens", "2 USD", "30 s", "5 kJ", "1e15 flops" or "100 gCO2e"'
+
+NO_PERIODS = "only an account of a ledger has those; give a limit for all of it, such as '2 USD'"
 
 
 def parse_amount(text: str) -> tuple[str, float]:
@@ -97,6 +103,8 @@ def parse_amounts(text: str) -> dict[str, float]:
     for part in text.split(","):
         if not part.strip():
             raise BadInput(f"an empty amount in {text!r}: {REMEDY}")
+        if " per " in part:
+            raise BadInput(f"{part.strip()!r} is a limit per period: {NO_PERIODS}")
         resource, amount = parse_amount(part)
         if resource in amounts:
             raise BadInput(f"{resource} is limited twice in {text!r}: name it once")
@@ -129,7 +137,7 @@ def format_amount(resource: str, amount: float | None) -> str:
 
 GRAINS: dict[str, int] = {
     **dict.fromkeys(("tokens", "tokens_in", "tokens_out"), 1),
-    **dict.fromkeys(("flops", "bytes_moved", "tool_calls"), 1),
+    **dict.fromkeys(("flops", "bytes_moved", "tool_calls", "requests"), 1),
     **dict.fromkeys(("seconds", "joules", "grams_co2e"), 10**9),
     "usd": 10**12,
 }

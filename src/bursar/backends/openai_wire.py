@@ -79,7 +79,7 @@ def read_reply(content: bytes) -> Reply:
             raise TypeError("text is not a string")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise Garbled(f"{type(error).__name__}: {error}") from None
-    tokens_in, tokens_out = _usage(document.get("usage"), said=bool(text + hidden))
+    tokens_in, tokens_out = read_usage(document.get("usage"), said=bool(text + hidden))
     return Reply(
         text=text,
         seen=text + hidden,
@@ -102,7 +102,7 @@ def read_error(content: bytes) -> str:
     return " ".join(str(said).split())[:200]
 
 
-def _usage(usage: object, *, said: bool) -> tuple[int | None, int | None]:
+def read_usage(usage: object, *, said: bool) -> tuple[int | None, int | None]:
     """(tokens in, tokens out), or None for both: a count that can't be true is no count."""
     if not isinstance(usage, dict):
         return None, None

@@ -29,8 +29,9 @@ from bursar.backends.pacing import Clock, RateLimit, Sleep, full_jitter, retry_a
 from bursar.backends.secret import Secret
 from bursar.errors import BadInput
 
-_FREE_AND_PASSING = frozenset({408, 425, 429, 500, 503, 529})
-_REMEDIES = {
+FREE_AND_PASSING = frozenset({408, 425, 429, 500, 503, 529})
+"""Statuses of an API that has not billed the call and may soon answer it."""
+REMEDIES = {
     400: "the server does not accept this request",
     401: "set the API key (OPENAI_API_KEY, or a key file)",
     403: "the key may not use this model; use another key or model",
@@ -91,10 +92,10 @@ class Sender:
             raise BadInput(
                 f"concurrency {concurrency} and tries {patience.tries} must both be 1 or more"
             )
-        self.base_url, self.patience = _checked_url(base_url), patience
+        self.base_url, self.patience = checked_url(base_url), patience
         self._key, self._clock, self._sleep = key, clock, sleep
         self._rng = rng or Random()
-        self._passing = _FREE_AND_PASSING - ({500} if bills_errors else set())
+        self._passing = FREE_AND_PASSING - ({500} if bills_errors else set())
         self._slots = asyncio.Semaphore(concurrency)
         self._rates = [
             (RateLimit(limit, clock=clock, sleep=sleep), by_token)
@@ -188,7 +189,7 @@ class Sender:
             return None
         passing = status in self._passing
         posted.may_be_billed = status >= 500 and not passing
-        remedy = _REMEDIES.get(status, "try later" if status >= 500 else "check the base URL")
+        remedy = REMEDIES.get(status, "try later" if status >= 500 else "check the base URL")
         posted.why = f"HTTP {status}: {read_error(response.content)}; {remedy}"
         return (retry_after(response.headers) or 0.0) if passing else None
 
@@ -197,7 +198,8 @@ class Sender:
             await rate.take(tokens if by_token else 1.0)
 
 
-def _checked_url(text: str) -> str:
+def checked_url(text: str) -> str:
+    """A base URL without its last slash. Raises `BadInput` for one that no server can have."""
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:

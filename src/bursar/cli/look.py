@@ -160,13 +160,16 @@ def verify(place: LedgerPlace, as_json: AsJson = False) -> None:
 
 @ledgers.command()
 def totals(place: LedgerPlace, as_json: AsJson = False) -> None:
-    """Every account: its limits, what is spent and what is held."""
+    """Every account: its limits, what is spent and what is held, and so for each window."""
     with _open(place) as ledger:
         accounts = ledger.accounts()
-    lines = [
-        [a.path, _amounts(a.limits), _amounts(a.spent.known()), _amounts(a.held.known())]
-        for a in accounts
-    ]
+    lines: list[list[str]] = []
+    for a in accounts:
+        totals = (a.limits, a.spent.known(), a.held.known())
+        lines.append([a.path, *map(_amounts, totals)])
+        for w in a.windows:
+            limit, spent, held = (format_amount(w.resource, x) for x in (w.limit, w.spent, w.held))
+            lines.append(["", f"{limit} per {w.window}", spent, held])
     screen(as_json).print(plain_table(place, ["account", "limit", "spent", "held"], lines))
     if as_json:
         emit({"accounts": [_plain(a) for a in accounts]})

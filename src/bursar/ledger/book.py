@@ -1,83 +1,65 @@
 """The ledger inside one transaction: rows read once, changed in memory, written together.
 
 An operation that is refused has changed nothing, so that many callers can share one transaction.
+What was read stays on the `Shelf` for the next one, as long as nobody else has written.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, delete, insert, select, update
-from sqlalchemy.engine import Connection, Row
-
 from bursar.errors import BadInput, BursarError
-from bursar.ledger.chain import Entry, ancestors, dump, entry_of, seal
-from bursar.ledger.schema import ACCOUNTS, ENTRIES, HOLDS, META
+from bursar.ledger.chain import ancestors, dump, seal_columns, windows_text
+from bursar.ledger.shelf import Held, Shelf, scope_of
+from bursar.ledger.transaction import Row, Transaction
 from bursar.limits import Charge, Scope, charge, refusal
 from bursar.usage import Grains, add_grains
-
-
-@dataclass(slots=True)
-class _Hold:
-    began: Entry
-    state: str
-    stored: bool
-
-
-def read_accounts(connection: Connection, paths: Iterable[str] | None = None) -> dict[str, Scope]:
-    """The accounts of `paths` that exist; all accounts when None."""
-    rows: list[Row[Any]] = []
-    if paths is None:
-        rows += connection.execute(select(ACCOUNTS)).all()
-    else:
-        for some in _chunks(paths):
-            rows += connection.execute(_SELECT_ACCOUNTS, {"paths": some}).all()
-    return {r[0]: Scope(r[0], *(json.loads(r[i]) for i in (1, 2, 3))) for r in rows}
+from bursar.windows import micros
 
 
 class Book:
-    """What one transaction of `connection` reads and will write; `flush` writes it."""
+    """What one transaction reads and will write; `flush` writes it.
 
-    def __init__(self, connection: Connection, now: float, environment: str) -> None:
-        self._connection, self.now, self._environment = connection, now, environment
-        row = connection.execute(_LOCK_HEAD).one()
-        self._seq: int = row[0]
-        self._head: str = row[1]
-        self._accounts: dict[str, Scope] = {}
-        self._stored: set[str] = set()
+    Its time never goes back behind the last entry's, whatever the clocks of several machines say:
+    a window that has ended does not come again.
+    """
+
+    def __init__(
+        self, rows: Transaction, shelf: Shelf, now: float, environment: str, worker: str
+    ) -> None:
+        self._rows, self._shelf = rows, shelf
+        self._environment, self._worker = environment, worker
+        self._seq, self._head = rows.head()
+        shelf.catch_up(rows, self._seq, self._head)
+        self.now = max(now, shelf.time)
+        self._at = micros(self.now)
         self._changed: set[str] = set()
-        self._holds: dict[int, _Hold | None] = {}
-        self._entries: list[dict[str, Any]] = []
+        self._limited: set[str] = set()
+        self._touched: dict[int, Held] = {}
+        self._entries: list[Row] = []
 
     def load(self, accounts: Iterable[str], holds: Iterable[int]) -> None:
-        """Read what operations are about to use, with one query each."""
-        for numbers in _chunks(n for n in set(holds) if n not in self._holds):
-            self._load_holds(_SELECT_HOLDS, {"numbers": numbers})
-            self._holds.update({n: None for n in numbers if n not in self._holds})
-        began = [hold.began.account for hold in self._holds.values() if hold]
-        paths = {p for account in (*accounts, *began) for p in ancestors(account)}
-        paths -= self._accounts.keys()
-        if not paths:
-            return
-        found = read_accounts(self._connection, paths)
-        self._stored |= found.keys()
-        self._accounts.update({path: found.get(path) or Scope(path) for path in paths})
+        """Read what operations are about to use and the shelf lacks, with one query each."""
+        known = self._shelf.holds
+        for some in _chunks({number for number in holds if number not in known}):
+            self._load_holds(f"{_BEGAN} WHERE h.id IN ({_marks(some)})", some)
+        paths = {*accounts, *(known[n].account for n in holds if n in known)}
+        self._load_accounts(paths)
 
     def set_limits(self, account: str, limits: Grains) -> None:
         """From now on `account` has these limits and no others."""
-        self.load([account], [])
-        self._accounts[account].limits = limits
-        self._changed.update(ancestors(account))
-        self._write("limit", account, bound=limits)
+        self._load_accounts([account])
+        self._write("limit", account, bound=dump(limits))
+        self._shelf.accounts[account].set_limits(limits, self._seq)
+        self._limited.add(account)
 
     def limits(self, account: str) -> Grains | None:
         """The limits of `account`, None when there is no such account."""
-        self.load([account], [])
-        known = account in self._stored or account in self._changed
-        return self._accounts[account].limits if known else None
+        self._load_accounts([account])
+        known = account in self._shelf.stored or account in self._changed
+        return self._shelf.accounts[account].limits if known else None
 
     def reserve(
         self,
@@ -88,24 +70,33 @@ class Book:
         expires_at: float,
     ) -> tuple[list[int], BursarError | None]:
         """Holds for as many (bound, what) as fit, from the first on; why the next does not."""
-        self.load([account], [])
-        scopes = [self._accounts[path] for path in ancestors(account)]
+        self._load_accounts([account])
+        scopes = [self._shelf.accounts[path] for path in ancestors(account)]
+        for scope in scopes:
+            scope.advance(self._at)
+        guess, worth = dump(predicted), dump(price)
         numbers: list[int] = []
         for bound, what in asked:
             if refused := refusal(scopes, bound):
                 return numbers, refused
-            row = self._write(
+            text = dump(bound) or ""
+            self._write(
                 "hold",
                 account,
                 what=what,
-                bound=bound,
-                predicted=predicted,
-                price=price,
+                bound=text,
+                predicted=guess,
+                price=worth,
                 expires_at=expires_at,
             )
-            numbers.append(row["seq"])
-            self._holds[row["seq"]] = _Hold(entry_of(row), "open", False)
-            self._add(account, bound, held=1)
+            hold = Held(
+                self._seq, account, what, bound, text, guess, worth, expires_at, self._at,
+                self._worker, "open", False,
+            )  # fmt: skip
+            self._shelf.holds[hold.seq] = self._touched[hold.seq] = hold
+            for scope in scopes:
+                scope.hold(bound, hold.began)
+            numbers.append(hold.seq)
         return numbers, None
 
     def settle(
@@ -117,145 +108,167 @@ class Book:
         hold that expired meanwhile was charged at its bound: that is corrected.
         """
         charges: list[Charge] = []
-        for began, (_, grains, before) in zip(
-            self._opened([number for number, _, _ in measured]), measured, strict=True
-        ):
-            limited = {r for path in ancestors(began.account) for r in self._accounts[path].limits}
-            charged, estimated = charge(grains, began.bound or {}, limited)
+        holds = self._opened([number for number, _, _ in measured])
+        for hold, (_, grains, before) in zip(holds, measured, strict=True):
+            limited = {resource for scope in self._charged(hold) for resource in scope.limited}
+            charged, estimated = charge(grains, hold.bound, limited)
             charges.append((charged, (*before, *estimated)))
-            self._close(began, "spend", *charges[-1])
+            self._close(hold, "spend", *charges[-1])
         return charges
 
     def release(self, numbers: Sequence[int]) -> None:
         """Free holds of which nothing was spent; all or none."""
-        for began in self._opened(numbers):
-            self._close(began, "release", {}, ())
+        for hold in self._opened(numbers):
+            self._close(hold, "release", {}, ())
 
-    def expire(self) -> int:
-        """Charge every hold whose time has passed at its bound: it may have been spent."""
-        self._load_holds(_SELECT_LATE, {"now": self.now})
-        self.load([], [])
+    def expire(self, worker: str | None = None) -> int:
+        """Charge holds at their bound, for they may have been spent; how many there were.
+
+        Those whose time has passed, or all open ones of `worker`.
+        """
+        if worker is None:
+            self._load_holds(f"{_BEGAN} WHERE h.expires_at <= ? AND h.state = 'open'", (self.now,))
+        else:
+            self._load_holds(f"{_BEGAN} WHERE h.worker = ? AND h.state = 'open'", (worker,))
         late = [
-            (number, hold)
-            for number, hold in self._holds.items()
-            if hold and hold.state == "open" and (hold.began.expires_at or 0.0) <= self.now
+            hold
+            for _, hold in sorted(self._shelf.holds.items())
+            if hold.state == "open"
+            and (hold.expires_at <= self.now if worker is None else hold.worker == worker)
         ]
-        for number, hold in late:
-            bound = hold.began.bound or {}
-            self._after(hold.began, "expired", *charge(None, bound, set()))
-            self._add(hold.began.account, bound, held=-1, spent=1)
-            self._holds[number] = _Hold(hold.began, "expired", hold.stored)
+        self._load_accounts({hold.account for hold in late})
+        for hold in late:
+            charged, estimated = charge(None, hold.bound, set())
+            self._after(hold, "expired", charged, estimated)
+            for scope in self._charged(hold):
+                scope.hold(hold.bound, hold.began, -1)
+                scope.spend(charged, hold.began)
+            self._move(hold, "expired")
         return len(late)
 
     def flush(self) -> None:
         """Write what changed."""
         if not self._entries:
             return
-        run = self._connection.execute
+        run, shelf = self._rows.run, self._shelf
         run(_INSERT_ENTRY, self._entries)
-        self._flush_holds()
-        for statement, paths in (
-            (_INSERT_ACCOUNT, self._changed - self._stored),
-            (_UPDATE_ACCOUNT, self._changed & self._stored),
-        ):
-            rows = [
-                {"at": a.path, "l": dump(a.limits), "s": dump(a.spent), "h": dump(a.held)}
-                for a in (self._accounts[path] for path in sorted(paths))
-            ]
-            if rows:
-                run(statement, rows)
-        run(_MOVE_HEAD, {"n": self._seq, "h": self._head})
+        touched = self._touched.values()
+        new = [hold for hold in touched if not hold.stored and hold.state != "closed"]
+        run(
+            _INSERT_HOLD,
+            [(h.seq, h.account, h.bound_text, h.expires_at, h.state, h.worker) for h in new],
+        )
+        late = [hold for hold in touched if hold.stored and hold.state == "expired"]
+        run(_EXPIRE_HOLD, [(hold.seq,) for hold in late])
+        closed = [hold for hold in touched if hold.state == "closed"]
+        run(_DELETE_HOLD, [(hold.seq,) for hold in closed if hold.stored])
+        made = self._changed - shelf.stored
+        run(_INSERT_ACCOUNT, [self._account(path) for path in sorted(made)])
+        run(_UPDATE_ACCOUNT, [self._account(path) for path in sorted(self._changed - made)])
+        limits = {path: dump(shelf.accounts[path].limits) for path in sorted(self._limited)}
+        run(_LIMIT_ACCOUNT, [(text, path) for path, text in limits.items()])
+        run(_MOVE_HEAD, [(self._seq, self._head)])
+        for hold in new:
+            hold.stored = True
+        for hold in closed:
+            del shelf.holds[hold.seq]
+        shelf.stored |= made
+        shelf.seq, shelf.head, shelf.time = self._seq, self._head, self.now
 
-    def _flush_holds(self) -> None:
-        run = self._connection.execute
-        holds = {number: hold for number, hold in self._holds.items() if hold}
-        kept = [(n, h) for n, h in holds.items() if h.state != "closed"]
-        if new := [
-            {
-                "id": number,
-                "account": hold.began.account,
-                "bound": dump(hold.began.bound),
-                "expires_at": hold.began.expires_at,
-                "state": hold.state,
-            }
-            for number, hold in kept
-            if not hold.stored
-        ]:
-            run(_INSERT_HOLD, new)
-        if late := [{"n": n} for n, h in kept if h.stored and h.state == "expired"]:
-            run(_EXPIRE_HOLD, late)
-        if closed := [{"n": n} for n, h in holds.items() if h.stored and h.state == "closed"]:
-            run(_DELETE_HOLD, closed)
+    def _account(self, path: str) -> Row:
+        scope = self._shelf.accounts[path]
+        return dump(scope.spent), dump(scope.held), windows_text(scope), path
 
-    def _load_holds(self, query: Select[Any], which: Mapping[str, Any]) -> None:
-        for row in self._connection.execute(query, which).mappings():
-            columns = dict(row)
-            state = columns.pop("state")
-            self._holds.setdefault(row["seq"], _Hold(entry_of(columns), state, True))
+    def _load_accounts(self, accounts: Iterable[str]) -> None:
+        known = self._shelf.accounts
+        missing = {path for account in accounts for path in ancestors(account)} - known.keys()
+        for some in _chunks(missing):
+            query = f"SELECT {_COLUMNS} FROM bursar_accounts WHERE path IN ({_marks(some)})"
+            known.update({path: Scope(path) for path in some})
+            for row in self._rows.rows(query, some):
+                known[row[0]] = scope_of(*row)
+                self._shelf.stored.add(row[0])
 
-    def _add(self, account: str, grains: Grains, *, held: int = 0, spent: int = 0) -> None:
-        for path in ancestors(account):
-            self._accounts[path].add(grains, held=held, spent=spent)
-            self._changed.add(path)
+    def _load_holds(self, query: str, values: Row) -> None:
+        for row in self._rows.rows(query, values):
+            seq, account, what, bound, predicted, price, expires_at, time, worker, state = row
+            if seq not in self._shelf.holds:
+                self._shelf.holds[seq] = Held(
+                    seq, account, what, json.loads(bound), bound, predicted, price, expires_at,
+                    micros(time), worker, state, True,
+                )  # fmt: skip
 
-    def _opened(self, numbers: Sequence[int]) -> list[Entry]:
-        """The entries that began these holds; raises `BadInput` unless all are to be closed."""
+    def _charged(self, hold: Held) -> list[Scope]:
+        return [self._shelf.accounts[path] for path in ancestors(hold.account)]
+
+    def _opened(self, numbers: Sequence[int]) -> list[Held]:
+        """These holds; raises `BadInput` unless all are to be closed."""
         self.load([], numbers)
-        holds: dict[int, Entry] = {}
+        holds: dict[int, Held] = {}
         for number in numbers:
-            hold = self._holds[number]
+            hold = self._shelf.holds.get(number)
             if hold is None or hold.state == "closed" or number in holds:
                 raise BadInput(f"hold {number} is not open; settle or release a hold once")
-            holds[number] = hold.began
+            holds[number] = hold
         return list(holds.values())
 
-    def _close(self, began: Entry, kind: str, charged: Grains, estimated: tuple[str, ...]) -> None:
-        hold, bound = self._holds[began.seq], began.bound or {}
+    def _close(self, hold: Held, kind: str, charged: Grains, estimated: tuple[str, ...]) -> None:
         delta = dict(charged)
-        if hold and hold.state == "expired":
-            add_grains(delta, bound, -1)
+        if late := hold.state == "expired":
+            add_grains(delta, hold.bound, -1)
             kind = "correction"
-        else:
-            self._add(began.account, bound, held=-1)
-        self._after(began, kind, None if kind == "release" else delta, estimated)
-        self._add(began.account, delta, spent=1)
-        self._holds[began.seq] = _Hold(began, "closed", bool(hold and hold.stored))
+        self._after(hold, kind, None if kind == "release" else delta, estimated)
+        for scope in self._charged(hold):
+            if not late:
+                scope.hold(hold.bound, hold.began, -1)
+            if delta:
+                scope.spend(delta, hold.began)
+        self._move(hold, "closed")
+
+    def _move(self, hold: Held, state: str) -> None:
+        hold.state = state
+        self._touched[hold.seq] = hold
 
     def _after(
-        self, began: Entry, kind: str, measured: Grains | None, estimated: Sequence[str]
+        self, hold: Held, kind: str, measured: Grains | None, estimated: Sequence[str]
     ) -> None:
         self._write(
             kind,
-            began.account,
-            hold=began.seq,
-            what=began.what,
-            bound=began.bound,
-            predicted=began.predicted,
-            measured=measured,
+            hold.account,
+            hold=hold.seq,
+            what=hold.what,
+            bound=hold.bound_text,
+            predicted=hold.predicted,
+            measured=dump(measured),
             estimated=",".join(estimated),
-            price=began.price,
+            price=hold.price,
         )
 
-    def _write(self, kind: str, account: str, **columns: Any) -> dict[str, Any]:
-        amounts = ("bound", "predicted", "measured", "price")
+    def _write(
+        self,
+        kind: str,
+        account: str,
+        *,
+        bound: str | None,
+        hold: int | None = None,
+        what: str = "",
+        predicted: str | None = None,
+        measured: str | None = None,
+        estimated: str = "",
+        price: str | None = None,
+        expires_at: float | None = None,
+    ) -> None:
+        """Add an entry to the chain; the windows of all whom it charges are moved to its time."""
         self._seq += 1
-        row: dict[str, Any] = {
-            "seq": self._seq,
-            "kind": kind,
-            "account": account,
-            "hold": None,
-            "what": "",
-            "estimated": "",
-            "expires_at": None,
-            "environment": self._environment,
-            "time": self.now,
-            "prev_hash": self._head,
-            **columns,
-            **{name: dump(columns.get(name)) for name in amounts},
-        }
-        self._head = row["hash"] = seal(row)
-        self._entries.append(row)
-        return row
+        row = (
+            self._seq, kind, account, hold, what, bound, predicted, measured, estimated, price,
+            expires_at, self._environment, self.now, self._head,
+        )  # fmt: skip
+        self._head = seal_columns(row, self._worker)
+        self._entries.append((*row, self._head, self._worker))
+        for path in ancestors(account):
+            self._shelf.accounts[path].advance(self._at)
+            self._changed.add(path)
 
 
 def _chunks(items: Iterable[Any], size: int = 1000) -> Iterator[list[Any]]:
@@ -265,22 +278,29 @@ def _chunks(items: Iterable[Any], size: int = 1000) -> Iterator[list[Any]]:
         yield items[start : start + size]
 
 
-# Statements are made once: to build one anew takes longer than SQLite takes to run it.
-_NUMBERS: BindParameter[Any] = bindparam("numbers", expanding=True)
-_LOCK_HEAD = select(META.c.count, META.c.head).with_for_update()
-_MOVE_HEAD = update(META).values(count=bindparam("n"), head=bindparam("h"))
-_INSERT_ENTRY = insert(ENTRIES)
-_BEGAN = select(HOLDS.c.state, ENTRIES).join(ENTRIES, ENTRIES.c.seq == HOLDS.c.id)
-_SELECT_HOLDS = _BEGAN.where(HOLDS.c.id.in_(_NUMBERS))
-_SELECT_LATE = _BEGAN.where(HOLDS.c.expires_at <= bindparam("now"), HOLDS.c.state == "open")
-_INSERT_HOLD = insert(HOLDS)
-_EXPIRE_HOLD = update(HOLDS).where(HOLDS.c.id == bindparam("n")).values(state="expired")
-_DELETE_HOLD = delete(HOLDS).where(HOLDS.c.id == bindparam("n"))
-_SELECT_ACCOUNTS = select(ACCOUNTS).where(ACCOUNTS.c.path.in_(bindparam("paths", expanding=True)))
-_AMOUNTS: dict[str, BindParameter[Any]] = {
-    "limits": bindparam("l"),
-    "spent": bindparam("s"),
-    "held": bindparam("h"),
-}
-_INSERT_ACCOUNT = insert(ACCOUNTS).values(path=bindparam("at"), **_AMOUNTS)
-_UPDATE_ACCOUNT = update(ACCOUNTS).where(ACCOUNTS.c.path == bindparam("at")).values(_AMOUNTS)
+def _marks(items: Sequence[Any]) -> str:
+    return ",".join("?" * len(items))
+
+
+_COLUMNS = "path, limits, spent, held, windows"
+_BEGAN = (
+    "SELECT h.id, e.account, e.what, e.bound, e.predicted, e.price, e.expires_at, e.time, e.worker,"
+    " h.state FROM bursar_holds h JOIN bursar_entries e ON e.seq = h.id"
+)
+_INSERT_ENTRY = (
+    "INSERT INTO bursar_entries (seq, kind, account, hold, what, bound, predicted, measured,"
+    " estimated, price, expires_at, environment, time, prev_hash, hash, worker)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_HOLD = (
+    "INSERT INTO bursar_holds (id, account, bound, expires_at, state, worker)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+_EXPIRE_HOLD = "UPDATE bursar_holds SET state = 'expired' WHERE id = ?"
+_DELETE_HOLD = "DELETE FROM bursar_holds WHERE id = ?"
+_INSERT_ACCOUNT = (
+    "INSERT INTO bursar_accounts (limits, spent, held, windows, path) VALUES ('{}', ?, ?, ?, ?)"
+)
+_UPDATE_ACCOUNT = "UPDATE bursar_accounts SET spent = ?, held = ?, windows = ? WHERE path = ?"
+_LIMIT_ACCOUNT = "UPDATE bursar_accounts SET limits = ? WHERE path = ?"
+_MOVE_HEAD = "UPDATE bursar_meta SET count = ?, head = ?"

@@ -10,12 +10,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from bursar.errors import Unbounded
 from bursar.ledger.schema import GENESIS, VERSION
 from bursar.limits import Scope
 from bursar.usage import Grains, Usage, usage_of
+from bursar.windows import micros
 
 SPENDS = ("spend", "expired", "correction")
 """Kinds of entry that change what was spent; the others are "limit", "hold" and "release"."""
@@ -45,6 +47,7 @@ class Entry:
     time: float
     prev_hash: str
     hash: str
+    worker: str = ""
 
     @property
     def usage(self) -> Usage:
@@ -54,17 +57,25 @@ class Entry:
 
 def dump(value: Mapping[str, Any] | None) -> str | None:
     """The one way in which amounts are written."""
-    return None if value is None else json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return None if value is None else _AMOUNTS.encode(value)
 
 
 def seal(row: Mapping[str, Any]) -> str:
-    """The hash of an entry's row: all of its columns, `prev_hash` included, but for the hash."""
-    body = [row[column] for column in _SEALED]
-    return hashlib.sha256(
-        json.dumps(body, separators=(",", ":"), default=repr).encode()
-    ).hexdigest()
+    """The hash of an entry's row: all of its columns, `prev_hash` included, but for the hash.
+
+    No worker is no column, so that entries from before there were workers keep their hashes.
+    """
+    return seal_columns([row[column] for column in _SEALED], row["worker"])
 
 
+def seal_columns(columns: Sequence[Any], worker: str) -> str:
+    """The same of the columns up to `prev_hash`, in their order."""
+    body = [*columns, worker] if worker else columns
+    return hashlib.sha256(_BODY.encode(body).encode()).hexdigest()
+
+
+_AMOUNTS = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_BODY = json.JSONEncoder(separators=(",", ":"), default=repr)
 _SEALED = (
     "seq",
     "kind",
@@ -92,10 +103,11 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
     return Entry(**{**row, **amounts, "estimated": estimated})
 
 
-def ancestors(path: str) -> list[str]:
-    """``"a/b/c"`` -> ``["a", "a/b", "a/b/c"]``: everyone who is charged, outermost first."""
+@lru_cache(maxsize=4096)
+def ancestors(path: str) -> tuple[str, ...]:
+    """``"a/b/c"`` -> ``("a", "a/b", "a/b/c")``: everyone who is charged, outermost first."""
     parts = path.split("/")
-    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
+    return tuple("/".join(parts[: i + 1]) for i in range(len(parts)))
 
 
 @dataclass
@@ -136,28 +148,40 @@ class Replay:
 
     def _apply(self, entry: Entry) -> None:
         scopes = [self.accounts.setdefault(p, Scope(p)) for p in ancestors(entry.account)]
+        for scope in scopes:
+            scope.advance(micros(entry.time))
         if entry.kind == "limit":
-            scopes[-1].limits = entry.bound or {}
+            scopes[-1].set_limits(entry.bound or {}, entry.seq)
         elif entry.kind == "hold":
             bound = entry.bound or {}
             for scope in scopes:
-                if scope.fitting(bound)[0] == 0:
+                if scope.fitting(bound) == 0:
                     self.problems.append(f"entry {entry.seq} holds more than {scope.path} had left")
-                scope.add(bound, held=1)
+                scope.hold(bound, began_of(entry))
             self.holds[entry.seq] = entry, "open"
         else:
             began, state = self.holds.pop(entry.hold or 0)
             if entry.kind == "expired":
                 self.holds[began.seq] = began, "expired"
             for scope in scopes:
-                scope.add(entry.measured or {}, spent=1)
+                scope.spend(entry.measured or {}, began_of(began))
                 if state == "open":
-                    scope.add(began.bound or {}, held=-1)
+                    scope.hold(began.bound or {}, began_of(began), -1)
+
+
+def began_of(entry: Entry) -> tuple[int, int]:
+    """What says in which window a hold counts: the entry that began it, and its time."""
+    return entry.seq, micros(entry.time)
+
+
+def windows_text(scope: Scope) -> str:
+    """The tallies of an account's windows, as they are stored."""
+    return dump({key: tally.stored() for key, tally in scope.windows.items()}) or ""
 
 
 def differences(
     replay: Replay,
-    accounts: Mapping[str, tuple[str, str, str]],
+    accounts: Mapping[str, tuple[str, str, str, str]],
     holds: Mapping[int, Mapping[str, Any]],
     heads: Sequence[Mapping[str, Any]],
 ) -> Iterator[str]:
@@ -176,14 +200,14 @@ def differences(
         else:
             scope = replay.accounts[path]
             rows = zip(
-                ("limits", "spent", "held"),
+                ("limits", "spent", "held", "windows"),
                 accounts[path],
-                (scope.limits, scope.spent, scope.held),
+                (dump(scope.limits), dump(scope.spent), dump(scope.held), windows_text(scope)),
                 strict=True,
             )
             for name, is_, due in rows:
-                if is_ != dump(due):
-                    yield f"account {path} was edited: {name} is {is_}, entries say {dump(due)}"
+                if is_ != due:
+                    yield f"account {path} was edited: {name} is {is_}, entries say {due}"
     for number in sorted(replay.holds.keys() | holds.keys()):
         if number not in holds:
             yield f"hold {number} is missing"
@@ -192,6 +216,8 @@ def differences(
         else:
             began, state = replay.holds[number]
             row = holds[number]
-            due_row = (began.account, dump(began.bound), began.expires_at, state)
-            if (row["account"], row["bound"], row["expires_at"], row["state"]) != due_row:
+            due_row = (began.account, dump(began.bound), began.expires_at, state, began.worker)
+            if (
+                *(row[c] for c in ("account", "bound", "expires_at", "state", "worker")),
+            ) != due_row:
                 yield f"hold {number} was edited"

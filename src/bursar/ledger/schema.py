@@ -21,6 +21,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    update,
 )
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -49,6 +50,7 @@ ENTRIES = Table(
     Column("time", Float(53), nullable=False),
     Column("prev_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
+    Column("worker", String(200), nullable=False, server_default=""),
 )
 """The journal: all else is derived from it. Amounts are JSON objects of whole grains."""
 
@@ -60,6 +62,7 @@ HOLDS = Table(
     Column("bound", Text, nullable=False),
     Column("expires_at", Float(53), nullable=False, index=True),
     Column("state", String(8), nullable=False),
+    Column("worker", String(200), nullable=False, server_default=""),
 )
 """Holds that are open, or expired and not yet settled; `id` is the `seq` of the entry it began."""
 
@@ -70,6 +73,7 @@ ACCOUNTS = Table(
     Column("limits", Text, nullable=False),
     Column("spent", Text, nullable=False),
     Column("held", Text, nullable=False),
+    Column("windows", Text, nullable=False, server_default="{}"),
 )
 META = Table(
     "bursar_meta",
@@ -81,13 +85,17 @@ META = Table(
 )
 """One row: the number of entries and the last hash. Writers lock it: the chain has one end."""
 
-VERSION = 1
+VERSION = 2
+_ADDED = {2: (ENTRIES.c.worker, HOLDS.c.worker, ACCOUNTS.c.windows)}
+"""Version -> the columns that it added to the one before; rows from before have their defaults."""
 GENESIS = "0" * 64
 _OPENING = 0x62757273  # PostgreSQL: whoever makes the tables holds this advisory lock
 
 
-def open_engine(place: str, timeout_s: float, create: bool) -> Engine:
+def open_engine(place: str, timeout_s: float, create: bool, behind: bool = False) -> Engine:
     """An engine for a path, ``":memory:"`` or a database URL; its tables made if `create`.
+
+    `behind`: SQLite's commits do not wait for the disk, see `log_of`.
 
     Raises `BadInput` when `place` can't be opened as a ledger, or is none and not to become one.
     """
@@ -107,7 +115,7 @@ def open_engine(place: str, timeout_s: float, create: bool) -> Engine:
             f"{url.drivername} needs {missing.name}: pip install 'bursar[postgres]'"
         ) from missing
     if url.get_backend_name() == "sqlite":
-        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "connect", _behind if behind else _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
     try:
         _make_tables(engine, create)
@@ -173,6 +181,22 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=FULL")  # told is durable, even when the power fails
 
 
+def _behind(connection: Any, record: Any) -> None:
+    _sqlite_connect(connection, record)
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode == "wal":  # where the file system allows no log, commits go on waiting
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def log_of(engine: Engine) -> str | None:
+    """The file of an SQLite database's write-ahead log; None when it has none."""
+    if engine.dialect.name != "sqlite":
+        return None
+    with engine.connect() as connection:
+        file = connection.exec_driver_sql("PRAGMA database_list").first()
+    return f"{file[2]}-wal" if file and file[2] else None
+
+
 def _sqlite_begin(connection: Connection) -> None:
     # A writer takes its lock first: to read and only then ask to write could never be granted.
     writes = connection.get_execution_options().get("bursar_writes")
@@ -181,12 +205,42 @@ def _sqlite_begin(connection: Connection) -> None:
 
 def _make_tables(engine: Engine, create: bool) -> None:
     if inspect(engine).has_table(META.name):
+        with engine.connect() as connection:
+            version = connection.execute(select(META.c.version)).scalar()
+        if version != VERSION:
+            _migrate(engine)
         return
     if not create:
         raise BadInput(f"{engine.url.render_as_string()} is no ledger: {_PLACES}")
     with writing(engine).begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(_OPENING)))
+        _lock_tables(connection)
         _METADATA.create_all(connection)
         if connection.execute(select(META.c.id)).first() is None:
             connection.execute(insert(META).values(id=1, version=VERSION, count=0, head=GENESIS))
+
+
+def _migrate(engine: Engine) -> None:
+    """Bring an older ledger's tables to this version, in place: rows keep their hashes."""
+    with writing(engine).begin() as connection:
+        _lock_tables(connection)
+        version = connection.execute(select(META.c.version)).scalar()
+        if version is None or version > VERSION:
+            raise BadInput(
+                f"{engine.url.render_as_string()} was written by another bursar, as version "
+                f"{version} of the tables; this one knows up to {VERSION}: use the newer bursar"
+            )
+        for step in range(version + 1, VERSION + 1):
+            for column in _ADDED[step]:
+                kind = column.type.compile(engine.dialect)
+                default = column.server_default.arg  # type: ignore[union-attr]
+                connection.exec_driver_sql(
+                    f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind} "
+                    f"DEFAULT '{default}' NOT NULL"
+                )
+        connection.execute(update(META).values(version=VERSION))
+
+
+def _lock_tables(connection: Connection) -> None:
+    """Only one process at a time makes or changes tables."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_OPENING)))

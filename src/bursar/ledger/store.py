@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
 
-from sqlalchemy import or_, select
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
-
-from bursar.budget import Budget, Line
-from bursar.errors import BadInput, BursarError, LedgerCorrupt
-from bursar.ledger.book import Book, read_accounts
-from bursar.ledger.chain import Entry, Replay, ancestors, differences, entry_of
-from bursar.ledger.schema import (
-    ACCOUNTS,
-    ENTRIES,
-    HOLDS,
-    META,
-    open_engine,
-    reading,
-    storage_error,
-    writing,
-)
-from bursar.ledger.views import OpenHold, Totals, Verified, lines_of, open_hold_of, totals_of
+from bursar.budget import Budget
+from bursar.errors import BadInput, BursarError
+from bursar.ledger.book import Book
+from bursar.ledger.reader import Reader, account_path
+from bursar.ledger.schema import log_of, open_engine, reading
 from bursar.ledger.writer import T, Ticket, Writer
-from bursar.limits import Charge, Limits, Scope, limit_grains
+from bursar.limits import Charge, Limits, Scope, key_parts, limit_grains
 from bursar.units import from_grains
 from bursar.usage import Grains, Usage, grains_of, usage_of
 
 
-class Ledger:
+class Ledger(Reader):
     """An append-only journal of what accounts reserve and spend, and the totals derived from it.
 
     `place` is a path, ``":memory:"`` or ``"postgresql+psycopg://user@host/database"``. An account
@@ -46,7 +34,15 @@ class Ledger:
     A hold that its spender never settles expires `ttl_s` after it began; `recover` then charges it
     at its upper bound, because it may have been spent. A settle that comes after all corrects it.
     Without `create`, `place` must be a ledger already: for reading one that others keep.
-    Processes that share a ledger need clocks that agree to well under `ttl_s`.
+    Processes that share a ledger need clocks that agree to well under `ttl_s` and any window.
+
+    `sync="commit"` tells nobody before it is on disk. `sync="behind"` does once the operating
+    system has it (it survives `kill -9`, not the end of power), and a thread puts it on disk for
+    those who wait for that: ``asettle(..., durable=True)``, `synced`. Only SQLite differs.
+
+    On an event loop, `areserve`, `asettle` and `arelease` do not block it; they share the same
+    commits. `worker` says whose holds these are: `recover(worker=...)` charges those of one that
+    died.
     """
 
     def __init__(
@@ -58,15 +54,20 @@ class Ledger:
         batch: int = 256,
         timeout_s: float = 30.0,
         create: bool = True,
+        worker: str = "",
+        sync: Literal["commit", "behind"] = "commit",
     ) -> None:
-        self._ttl, self._process = ttl_s, os.getpid()
-        self._engine = open_engine(os.fspath(place), timeout_s, create)
-        self._reader = reading(self._engine)
-        self.place: str = self._engine.url.render_as_string(hide_password=True)
+        if not worker.isprintable() or len(worker) > 200:
+            raise BadInput(f"a worker needs a printable name of at most 200, not {worker[:80]!r}")
+        self._ttl = ttl_s
+        self._engine = open_engine(os.fspath(place), timeout_s, create, sync == "behind")
+        shown = self._engine.url.render_as_string(hide_password=True)
         memory = self._engine.url.database in (None, "", ":memory:")
-        self._using = threading.Lock() if memory else nullcontext()
+        using = threading.Lock() if memory else nullcontext()
+        super().__init__(reading(self._engine), shown, clock, using)
+        log = log_of(self._engine) if sync == "behind" else None
         self._writer = Writer(
-            writing(self._engine), self.place, clock, environment(), batch, self._using
+            self._engine, shown, clock, environment(), worker, batch, timeout_s, using, log
         )
 
     def close(self) -> None:
@@ -87,7 +88,7 @@ class Ledger:
         Makes the account with `limits` if there is none; raises `BadInput` if it has other limits.
         Expired holds are recovered first.
         """
-        path, wanted = _path(account), limit_grains(limits)
+        path, wanted = account_path(account), limit_grains(limits)
 
         def open_account(book: Book) -> None:
             book.expire()
@@ -105,7 +106,7 @@ class Ledger:
 
     def set_limits(self, account: str, limits: Limits) -> None:
         """Give `account` these limits in place of any it had; what is spent stays spent."""
-        path, wanted = _path(account), limit_grains(limits)
+        path, wanted = account_path(account), limit_grains(limits)
         self._submit(Ticket(lambda book: book.set_limits(path, wanted), [path]))
 
     def reserve(
@@ -124,7 +125,7 @@ class Ledger:
         """
         whats = [what] * len(uppers) if isinstance(what, str) else what
         bounds = [grains_of(upper) for upper in uppers]
-        holds, refusal = self._reserve(_path(account), bounds, whats, predicted, price)
+        holds, refusal = self._reserve(account_path(account), bounds, whats, predicted, price)
         if refusal and not holds:
             raise refusal
         return holds
@@ -135,86 +136,74 @@ class Ledger:
         None: nothing was measured, so the bound. Returns what was charged. Raises `BadInput` when
         a hold is not open; then none of them is settled.
         """
-        charges = [
-            (number, None if usage is None else grains_of(usage), ())
-            for number, usage in measured.items()
-        ]
-        return [usage_of(charged) for charged, _ in self._settle(charges)]
+        return self._submit(_settling(measured))
 
     def release(self, holds: Sequence[int]) -> None:
         """Give holds (by id) back, knowing that nothing was spent; all or none, as `settle`."""
-        self._submit(Ticket(lambda book: book.release(holds), holds=holds))
+        self._submit(_releasing(holds))
 
-    def recover(self) -> int:
-        """Charge every expired hold at its upper bound; how many there were."""
-        return self._submit(Ticket(lambda book: book.expire()))
+    def recover(self, worker: str | None = None) -> int:
+        """Charge every expired hold at its upper bound; how many there were.
 
-    def accounts(self) -> list[Totals]:
-        """Every account, by path."""
-        with self._read() as connection:
-            found = read_accounts(connection)
-        return [totals_of(found[path]) for path in sorted(found)]
-
-    def totals(self, account: str) -> Totals:
-        """One account; zero everywhere when nothing was ever charged to it."""
-        return totals_of(self._scopes(_path(account))[-1])
-
-    def entries(self, account: str | None = None) -> list[Entry]:
-        """The journal, or the part of it that charged `account`, in order."""
-        query = select(ENTRIES).order_by(ENTRIES.c.seq)
-        if account is not None:
-            below = ENTRIES.c.account.startswith(_path(account) + "/", autoescape=True)
-            query = query.where(or_(ENTRIES.c.account == account, below))
-        with self._read() as connection:
-            return [entry_of(dict(row)) for row in connection.execute(query).mappings()]
-
-    def lines(self, account: str | None = None) -> list[Line]:
-        """What a `Receipt` is made of: each hold that was charged, late corrections included."""
-        return lines_of(self.entries(account))
-
-    def open_holds(self) -> list[OpenHold]:
-        """Holds that were not settled, oldest first."""
-        query = select(HOLDS.c.state, ENTRIES).join(ENTRIES, ENTRIES.c.seq == HOLDS.c.id)
-        with self._read() as connection:
-            rows = [dict(r) for r in connection.execute(query.order_by(HOLDS.c.id)).mappings()]
-        states = [row.pop("state") for row in rows]
-        return [open_hold_of(entry_of(r), state) for r, state in zip(rows, states, strict=True)]
-
-    @property
-    def head(self) -> str:
-        """The last hash of the journal: kept elsewhere, it shows whether history was rewritten."""
-        with self._read() as connection:
-            return str(connection.execute(select(META.c.head)).scalar_one())
-
-    def problems(self, head: str | None = None) -> list[str]:
-        """What is wrong, row by row: edited, removed or replaced entries, accounts and holds.
-
-        Replays the journal and compares every derived row with it. With a `head` kept from before,
-        also finds a journal that was rewritten as a whole or cut off at its end.
+        With a `worker` that has died: all its open holds, at once.
         """
-        return self._inspect(head)[1]
+        return self._submit(Ticket(lambda book: book.expire(worker)))
 
-    def verify(self, head: str | None = None) -> Verified:
-        """Raises `LedgerCorrupt`, naming rows, unless the whole ledger holds (see `problems`)."""
-        replay, found = self._inspect(head)
-        if found:
-            more = f"; and {len(found) - 10} more" if len(found) > 10 else ""
-            raise LedgerCorrupt(
-                f"{self.place}: {'; '.join(found[:10])}{more}. Restore it from a copy"
-            )
-        return Verified(replay.count, replay.head)
+    async def areserve(
+        self,
+        account: str,
+        upper: Usage,
+        what: str = "",
+        *,
+        predicted: Usage | None = None,
+        price: Mapping[str, float] | None = None,
+    ) -> int:
+        """The id of a hold of `upper`, made without blocking the event loop; as `reserve`.
 
-    def _inspect(self, head: str | None) -> tuple[Replay, list[str]]:
-        with self._read() as connection:
-            rows = connection.execute(select(ENTRIES).order_by(ENTRIES.c.seq)).mappings()
-            replay = Replay.of(dict(row) for row in rows)
-            accounts = {r[0]: (r[1], r[2], r[3]) for r in connection.execute(select(ACCOUNTS))}
-            holds = {r["id"]: dict(r) for r in connection.execute(select(HOLDS)).mappings()}
-            meta = connection.execute(select(META)).mappings().all()
-        found = [*replay.problems, *differences(replay, accounts, holds, [dict(r) for r in meta])]
-        if head is not None and head not in replay.hashes:
-            found.append(f"the journal does not contain the entry with hash {head}")
-        return replay, found
+        Cancelled while it waits, it gives the hold back as soon as it turns out to have been made.
+        """
+        self._same_process()
+        ticket = self._reserving(
+            account_path(account), [grains_of(upper)], [what], predicted, price
+        )
+        ticket.undo = _unreserve
+        future = self._writer.begin(ticket)
+        try:
+            holds, refusal = await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # told, but its caller never heard
+                self._writer.undo(ticket)
+            raise
+        if refusal:
+            raise refusal
+        return holds[0]
+
+    def asettle(
+        self, measured: Mapping[int, Usage | None], *, durable: bool = False
+    ) -> asyncio.Future[list[Usage]]:
+        """Charge holds as `settle` does; await what was charged.
+
+        It is under way once called, and goes through also when the one who awaits is cancelled.
+        `durable` waits until it is on disk where commits do not, with one wait for both. Then it
+        may raise `BadInput` for what is charged all the same: the disk failed.
+        """
+        self._same_process()
+        ticket = _settling(measured)
+        ticket.durable = durable
+        return self._writer.begin(ticket)
+
+    def arelease(self, holds: Sequence[int]) -> asyncio.Future[None]:
+        """Give holds back as `release` does; under way once called."""
+        self._same_process()
+        return self._writer.begin(_releasing(holds))
+
+    def synced(self) -> asyncio.Future[None]:
+        """Await that all is on disk that this handle had committed before the call.
+
+        Raises `BadInput` when the disk failed; then it may be lost if the power fails.
+        """
+        self._same_process()
+        return self._writer.on_disk()
 
     def _reserve(
         self,
@@ -224,6 +213,16 @@ class Ledger:
         predicted: Usage | None,
         price: Mapping[str, float] | None,
     ) -> tuple[list[int], BursarError | None]:
+        return self._submit(self._reserving(account, bounds, whats, predicted, price))
+
+    def _reserving(
+        self,
+        account: str,
+        bounds: Sequence[Grains],
+        whats: Sequence[str],
+        predicted: Usage | None,
+        price: Mapping[str, float] | None,
+    ) -> Ticket[tuple[list[int], BursarError | None]]:
         guess = None if predicted is None else grains_of(predicted)
         worth = None if price is None else dict(price)
         asked = [(bound, _clean(what)) for bound, what in zip(bounds, whats, strict=True)]
@@ -231,7 +230,7 @@ class Ledger:
         def run(book: Book) -> tuple[list[int], BursarError | None]:
             return book.reserve(account, asked, guess, worth, book.now + self._ttl)
 
-        return self._submit(Ticket(run, [account]))
+        return Ticket(run, [account])
 
     def _settle(
         self, measured: Sequence[tuple[int, Grains | None, tuple[str, ...]]]
@@ -239,29 +238,9 @@ class Ledger:
         numbers = [number for number, _, _ in measured]
         return self._submit(Ticket(lambda book: book.settle(measured), holds=numbers))
 
-    def _scopes(self, account: str) -> list[Scope]:
-        paths = ancestors(account)
-        with self._read() as connection:
-            found = read_accounts(connection, paths)
-        return [found.get(path) or Scope(path) for path in paths]
-
     def _submit(self, ticket: Ticket[T]) -> T:
         self._same_process()
         return self._writer.submit(ticket)
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        """One consistent state; `BadInput` when it can't be read."""
-        self._same_process()
-        try:
-            with self._using, self._reader.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise storage_error(self.place, error) from error
-
-    def _same_process(self) -> None:
-        if os.getpid() != self._process:
-            raise BadInput("a ledger can't be used across a fork: open it again in the child")
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +269,25 @@ class _LedgerAccount:
         self.ledger.release(holds)
 
 
+def _settling(measured: Mapping[int, Usage | None]) -> Ticket[list[Usage]]:
+    asked = [
+        (number, None if usage is None else grains_of(usage), ())
+        for number, usage in measured.items()
+    ]
+    return Ticket(
+        lambda book: [usage_of(charged) for charged, _ in book.settle(asked)],
+        holds=tuple(measured),
+    )
+
+
+def _releasing(holds: Sequence[int]) -> Ticket[None]:
+    return Ticket(lambda book: book.release(holds), holds=holds)
+
+
+def _unreserve(taken: tuple[list[int], BursarError | None]) -> Ticket[None]:
+    return _releasing(taken[0])
+
+
 def environment() -> str:
     """What spent: our version, Python's, and the kind of machine."""
     try:
@@ -300,20 +298,11 @@ def environment() -> str:
     return f"bursar {ours}; Python {platform.python_version()}; {machine}"
 
 
-def _path(account: str) -> str:
-    parts = account.split("/")
-    if not all(part.strip() and part.isprintable() for part in parts) or len(account) > 500:
-        raise BadInput(
-            f"{account[:80]!r} is no account; join printable names with '/', such as "
-            "'team/key/job', at most 500 characters"
-        )
-    return account
-
-
 def _clean(what: str) -> str:
     """Text that both databases can hold: no NUL (PostgreSQL), no lone surrogate (neither)."""
     return what[:2000].replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _shown(limits: Grains) -> str:
-    return ", ".join(f"{from_grains(r, g):g} {r}" for r, g in limits.items()) or "nothing"
+    shown = (f"{from_grains(key_parts(key)[0], g):g} {key}" for key, g in limits.items())
+    return ", ".join(shown) or "nothing"

@@ -18,8 +18,26 @@ class Totals:
 
     path: str
     limits: dict[str, float]
+    """For all time, by resource."""
     spent: Usage
     held: Usage
+    windows: tuple[WindowTotals, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTotals:
+    """One limit of a period and what counts in it now, in the unit of `resource`.
+
+    `resets_at`: epoch second at which the period ends or, when it rolls, the first of what counts
+    no longer does; None when nothing counts.
+    """
+
+    resource: str
+    window: str
+    limit: float
+    spent: float
+    held: float
+    resets_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,7 @@ class OpenHold:
     bound: Usage
     expires_at: float
     expired: bool
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +63,21 @@ class Verified:
 
 def totals_of(scope: Scope) -> Totals:
     """An account's row, in units."""
-    limits = {r: from_grains(r, grains) for r, grains in scope.limits.items()}
-    return Totals(scope.path, limits, usage_of(scope.spent), usage_of(scope.held))
+    limits = {r: from_grains(r, g) for r, g in scope.limits.items() if r not in scope.windows}
+    windows = tuple(_window_of(scope, key) for key in scope.windows)
+    return Totals(scope.path, limits, usage_of(scope.spent), usage_of(scope.held), windows)
+
+
+def _window_of(scope: Scope, key: str) -> WindowTotals:
+    tally = scope.windows[key]
+    return WindowTotals(
+        resource=tally.resource,
+        window=tally.window,
+        limit=from_grains(tally.resource, scope.limits[key]),
+        spent=from_grains(tally.resource, tally.spent),
+        held=from_grains(tally.resource, tally.held),
+        resets_at=tally.resets_at(scope.now),
+    )
 
 
 def open_hold_of(entry: Entry, state: str) -> OpenHold:
@@ -57,6 +89,7 @@ def open_hold_of(entry: Entry, state: str) -> OpenHold:
         usage_of(entry.bound or {}),
         entry.expires_at or 0.0,
         state == "expired",
+        entry.worker,
     )
 
 

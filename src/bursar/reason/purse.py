@@ -127,8 +127,8 @@ class PurseOf(Generic[AskedT, GotT]):
             self.began = now
 
     def upper_bound(self, call: CallOf[AskedT]) -> Usage:
-        """The most that `call` can use."""
-        return self.backends[call.backend].upper_bound(call.request)
+        """The most that `call` can use; one request, where the backend does not say more."""
+        return _requested(self.backends[call.backend].upper_bound(call.request))
 
     def fits(self, upper: Usage, most: int) -> int:
         """How many spends of `upper`, at most `most`, are covered now, wall time aside."""
@@ -170,7 +170,8 @@ class PurseOf(Generic[AskedT, GotT]):
 
     def _booked(self, usage: Usage) -> Usage:
         """A call's usage as it is booked: where wall time is limited it is booked by the wave."""
-        return replace(usage, seconds=0.0) if self._timed else usage
+        counted = _requested(usage)
+        return replace(counted, seconds=0.0) if self._timed else counted
 
     @property
     def _timed(self) -> bool:
@@ -181,6 +182,11 @@ Call = CallOf[Request]
 """One request for text."""
 Purse = PurseOf[Request, Completion]
 """Spends on text."""
+
+
+def _requested(usage: Usage) -> Usage:
+    """A call is one request, or as many as a source made that runs others."""
+    return replace(usage, requests=max(1.0, usage.requests or 0.0))
 
 
 def _within(call: CallOf[AskedT], seconds: float | None) -> CallOf[AskedT]:

@@ -22,7 +22,7 @@ from bursar.units import GRAINS, from_grains
 TOP = 20
 _MOST_SERIES = 7
 _SHOWN = (
-    *("requests", "calls", "estimated", "saved", "usd", "no_usd", "tokens_in", "tokens_out"),
+    *("ended", "calls", "estimated", "saved", "usd", "no_usd", "tokens_in", "tokens_out"),
     *(f"bucket_{i}" for i in range(len(BOUNDS_S) + 1)),
 )
 _FIRST_BUCKET = _SHOWN.index("bucket_0")
@@ -139,7 +139,7 @@ def _sums(
         where.append(table.model == frame.model)
     columns = _columns(table, resource)
     groups = [table[name] for name in by]
-    query = select(*groups, func.sum(table.requests), func.sum(table.usd), *columns)
+    query = select(*groups, func.sum(table.ended), func.sum(table.usd), *columns)
     return [
         (team, start, _amount(resource, parts), int(requests), from_grains("usd", int(usd)))
         for team, start, requests, usd, *parts in connection.execute(
@@ -168,7 +168,7 @@ def _keys(connection: Connection, frame: Frame, teams: Sequence[str]) -> list[di
         where.append(table.key == frame.root)
     if frame.model:
         where.append(table.model == frame.model)
-    columns = (func.sum(table.requests), func.sum(table.usd), func.sum(table.tokens_out))
+    columns = (func.sum(table.ended), func.sum(table.usd), func.sum(table.tokens_out))
     query = select(table.key, *columns).where(*where).group_by(table.key)
     rows = [
         {
@@ -216,7 +216,7 @@ def _totals(rows: Iterable[Sequence[int]]) -> dict[str, Any]:
         total = [a + b for a, b in zip(total, row, strict=True)]
     of = dict(zip(_SHOWN, total, strict=True))
     return {
-        "requests": of["requests"],
+        "requests": of["ended"],
         "calls": of["calls"],
         "estimated": of["estimated"],
         "usd": from_grains("usd", of["usd"]),

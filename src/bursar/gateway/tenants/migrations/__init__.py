@@ -1,0 +1,1 @@
+"""Migrations of the gateway's tables, run by `bursar.gateway.tenants.schema.migrate`."""
