@@ -9,15 +9,17 @@ for the disk (synchronous=FULL), so pairs per second say more about the disk tha
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import multiprocessing
 import os
+import resource
 import statistics
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bursar.budget import Budget
 from bursar.ledger import Ledger
@@ -25,6 +27,7 @@ from bursar.usage import Usage
 
 RESULTS = Path(__file__).parent / "results" / "ledger.json"
 CALL = Usage(tokens_in=500, tokens_out=200, usd=0.01)
+SYNCS: tuple[Literal["commit", "behind"], ...] = ("commit", "behind")
 SETUPS = {  # name -> (processes, threads in each)
     "1 thread": (1, 1),
     "16 threads": (1, 16),
@@ -100,6 +103,50 @@ def many(seconds: float, size: int = 100) -> float:
     return done / seconds
 
 
+def on_a_loop(callers: int, sync: Literal["commit", "behind"], seconds: float) -> dict[str, float]:
+    """Callers on one event loop, each a request at a time, as a gateway books them.
+
+    Accounts are four deep with two windows each. CPU is of the whole process, user and system; the
+    loop's own part is in it. Behind: the bill is on disk before the caller goes on.
+    """
+
+    async def spend(ledger: Ledger, account: str, until: float, took: list[float]) -> None:
+        while (began := time.perf_counter()) < until:
+            hold = await ledger.areserve(account, CALL, "call", predicted=CALL)
+            await ledger.asettle({hold: CALL}, durable=True)
+            took.append(time.perf_counter() - began)
+
+    async def run(ledger: Ledger, accounts: list[str]) -> list[float]:
+        took: list[float] = []
+        until = time.perf_counter() + seconds
+        await asyncio.gather(*(spend(ledger, account, until, took) for account in accounts))
+        return took
+
+    with tempfile.TemporaryDirectory() as folder:
+        accounts = [f"org/team{i % 2}/key{i % 8}/user{i}" for i in range(callers)]
+        with Ledger(Path(folder) / "ledger.sqlite", sync=sync) as ledger:
+            for account in accounts:
+                parts = account.split("/")
+                for depth in range(1, 5):
+                    path = "/".join(parts[:depth])
+                    ledger.set_limits(path, "1e6 USD per day, 1e12 tokens per minute")
+            before = _cpu_s()
+            took = asyncio.run(run(ledger, accounts))
+            cpu = _cpu_s() - before
+            ledger.verify()
+    return {
+        "pairs_per_second": round(len(took) / seconds, 1),
+        "cpu_ms_per_pair": round(1e3 * cpu / len(took), 3),
+        "p50_ms": round(1e3 * statistics.median(took), 2),
+        "p99_ms": round(1e3 * statistics.quantiles(took, n=100)[98], 2),
+    }
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 def syncs(seconds: float = 1.0) -> float:
     """How often a second the disk takes 4 KiB for good: no single caller can commit faster."""
     with tempfile.TemporaryFile() as file:
@@ -110,6 +157,10 @@ def syncs(seconds: float = 1.0) -> float:
             os.fsync(file.fileno())
             done += 1
     return done / seconds
+
+
+def _median(rounds: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
 
 
 def main() -> None:
@@ -131,6 +182,13 @@ def main() -> None:
         }
     found["1 thread, 100 at once (reserve_many, settle_many)"] = round(many(asked.seconds), 1)
     found["fsyncs per second of this disk, beside whatever else it does"] = round(syncs(), 1)
+    found["on an event loop, 4 accounts deep, 2 windows each"] = {
+        f"{callers} callers, sync={sync}": _median(
+            [on_a_loop(callers, sync, asked.seconds) for _ in range(asked.rounds)]
+        )
+        for callers in (1, 32)
+        for sync in SYNCS
+    }
     deep = Budget("1e12 tokens, 1e9 USD").child("key", "1e12 tokens").child("job")
     found["in memory, 3 scopes"] = round(pairs(deep, asked.seconds, 1) / asked.seconds, 1)
     if not asked.json:

@@ -219,7 +219,7 @@ class Budget:
                 refused = refusal((node._scope for node in self._chain), bound)
                 if refused:
                     break
-                self._add(bound, held=1)
+                self._hold(bound)
                 holds.append(Hold(self, upper, bound, what, predicted, price))
         if not self._account or not holds:
             return holds, refused
@@ -235,14 +235,14 @@ class Budget:
             hold._number = number
         return holds[: len(ids)], late or refused
 
-    def _add(self, grains: Grains, *, held: int = 0, spent: int = 0) -> None:
+    def _hold(self, bound: Grains, sign: int = 1) -> None:
         for node in self._chain:
-            node._scope.add(grains, held=held, spent=spent)
+            node._scope.hold(bound, sign=sign)
 
     def _drop(self, holds: Sequence[Hold]) -> None:
         with self._lock:
             for hold in holds:
-                self._add(hold._bound, held=-1)
+                self._hold(hold._bound, -1)
                 hold.state = "released"
 
     def _settle(self, holds: Sequence[Hold], charges: Sequence[Charge]) -> list[Line]:
@@ -252,10 +252,10 @@ class Budget:
                 charges = self._account.settle(numbers, charges)
         with self._lock:
             for hold, (charged, estimated) in zip(holds, charges, strict=True):
-                hold.scope._add(hold._bound, held=-1)
-                hold.scope._add(charged, spent=1)
+                hold.scope._hold(hold._bound, -1)
                 lines.append(hold._line(charged, estimated))
                 for node in hold.scope._chain:
+                    node._scope.spend(charged)
                     node._lines.append(lines[-1])
         return lines
 

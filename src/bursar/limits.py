@@ -13,7 +13,7 @@ from functools import lru_cache
 from bursar.errors import BadInput, BudgetExceeded, BursarError, Unbounded
 from bursar.units import LIMITABLE, RESOURCES, from_grains, parse_amount, to_grains
 from bursar.usage import Grains, add_grains
-from bursar.windows import Tally, bucket, oldest, window_named
+from bursar.windows import Tally, window_named
 
 Limits = str | Mapping[str, float] | None
 """Text such as ``"200k tokens, 2 USD per day"``, or key -> amount, or None: no limit of its own."""
@@ -57,10 +57,11 @@ def _checked(limits: Mapping[str, float]) -> dict[str, float]:
 
 def amount_in(grains: Mapping[str, int], resource: str) -> int | None:
     """The grains of one limitable resource; None where a part of it is unknown."""
-    parts = ("tokens_in", "tokens_out") if resource == "tokens" else (resource,)
-    if any(grains.get(part + "?") for part in parts):
-        return None
-    return sum(grains.get(part, 0) for part in parts)
+    if resource == "tokens":
+        if grains.get("tokens_in?") or grains.get("tokens_out?"):
+            return None
+        return grains.get("tokens_in", 0) + grains.get("tokens_out", 0)
+    return None if grains.get(resource + "?") else grains.get(resource, 0)
 
 
 Charge = tuple[Grains, tuple[str, ...]]
@@ -107,43 +108,37 @@ class Scope:
 
     def set_limits(self, limits: Grains, since: int) -> None:
         """From entry `since` on these limits; windows that were there before go on counting."""
-        self.limits = limits
-        self.windows = {
-            key: self.windows.get(key) or Tally(since)
-            for key in limits
-            if key_parts(key)[1] is not None
-        }
+        self.limits, before = limits, self.windows
+        self.windows = {}
+        for key in limits:
+            resource, window = key_parts(key)
+            if window is not None:
+                self.windows[key] = before.get(key) or Tally(resource, window, since)
 
     def advance(self, now: int) -> None:
         """Forget what no longer counts at time `now`, in microseconds."""
         if self.now != now:
             self.now = now
-            for key, tally in self.windows.items():
-                tally.drop_before(oldest(key_parts(key)[1] or "", now))
+            for tally in self.windows.values():
+                tally.advance(now)
 
-    def add(
-        self,
-        grains: Mapping[str, int],
-        *,
-        held: int = 0,
-        spent: int = 0,
-        began: tuple[int, int] | None = None,
-    ) -> None:
-        """Put `grains` in (1) or take them out (-1) of what is held or spent.
+    def hold(self, bound: Grains, began: tuple[int, int] | None = None, sign: int = 1) -> None:
+        """Set `bound` aside, or (-1) free it.
 
-        `began` is the entry that began the hold and its time: the window in which it counts.
+        `began`, the entry that began the hold and its time, says in which window it counts.
         """
-        if held:
-            add_grains(self.held, grains, held)
-        if spent:
-            add_grains(self.spent, grains, spent)
-        for key, tally in self.windows.items() if began else ():
-            resource, window = key_parts(key)
-            number, at = began or (0, 0)
-            counts = bucket(window or "", at)
-            if number > tally.since and counts >= oldest(window or "", self.now):
-                amount = amount_in(grains, resource) or 0  # known: it has a bound, being limited
-                tally.add(counts, spent * amount, held * amount)
+        add_grains(self.held, bound, sign)
+        if began and self.windows:
+            for tally in self.windows.values():
+                # known: what is limited has a bound
+                tally.move(began, 0, sign * (amount_in(bound, tally.resource) or 0))
+
+    def spend(self, charged: Grains, began: tuple[int, int] | None = None) -> None:
+        """Charge what a hold came to; amounts may be negative, as corrections are."""
+        add_grains(self.spent, charged)
+        if began and self.windows:
+            for tally in self.windows.values():
+                tally.move(began, amount_in(charged, tally.resource) or 0, 0)
 
     def copy(self) -> Scope:
         """The same, not to be changed with it."""
@@ -153,7 +148,7 @@ class Scope:
     def committed(self, key: str) -> int:
         """What is spent or held; raises `Unbounded` when a part of it is not known."""
         if key in self.windows:
-            return sum(self.windows[key].sums())
+            return self.windows[key].spent + self.windows[key].held
         spent, held = amount_in(self.spent, key), amount_in(self.held, key)
         if spent is None or held is None:
             raise Unbounded(self.path, key, "some of it was spent unmeasured; use a new scope")
@@ -198,7 +193,7 @@ class Scope:
         if window is None:
             return None
         room = self.limits[key] - (amount_in(asked, resource) or 0)
-        return self.windows[key].room_at(window, room, self.now)
+        return self.windows[key].room_at(room, self.now)
 
 
 def _forever(time: float | None) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from calendar import timegm
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from time import gmtime
 
@@ -96,16 +96,25 @@ def _length(window: str) -> int:
 class Tally:
     """What counts in one window of one limit: bucket -> [spent, held], in grains.
 
-    Holds begun by entries up to `since`, which set the window, do not count in it.
+    Holds begun by entries up to `since`, which set the window, do not count in it. `spent` and
+    `held` are the sums of what counts since `advance`; `first` is the oldest bucket that does.
     """
 
+    resource: str
+    window: str
     since: int
     buckets: dict[int, list[int]] = field(default_factory=dict)
+    spent: int = 0
+    held: int = 0
+    first: int = 0
 
     @classmethod
-    def read(cls, stored: tuple[int, Mapping[str, list[int]]]) -> Tally:
+    def read(cls, resource: str, window: str, stored: tuple[int, Mapping[str, list[int]]]) -> Tally:
         """From the JSON form."""
-        return cls(stored[0], {int(number): list(pair) for number, pair in stored[1].items()})
+        tally = cls(resource, window, stored[0])
+        for number, (spent, held) in stored[1].items():
+            tally.add(int(number), spent, held)
+        return tally
 
     def stored(self) -> tuple[int, dict[int, list[int]]]:
         """The JSON form."""
@@ -113,41 +122,51 @@ class Tally:
 
     def copy(self) -> Tally:
         """The same, not to be changed with it."""
-        return Tally(self.since, {number: list(pair) for number, pair in self.buckets.items()})
+        buckets = {number: list(pair) for number, pair in self.buckets.items()}
+        return replace(self, buckets=buckets)
 
-    def drop_before(self, first: int) -> None:
-        """Forget the buckets that no longer count."""
-        if self.buckets and min(self.buckets) < first:
-            self.buckets = {n: pair for n, pair in self.buckets.items() if n >= first}
+    def advance(self, now: int) -> None:
+        """Forget the buckets that no longer count at time `now`, in microseconds."""
+        self.first = oldest(self.window, now)
+        for number in [n for n in self.buckets if n < self.first]:
+            spent, held = self.buckets.pop(number)
+            self.spent -= spent
+            self.held -= held
+
+    def move(self, began: tuple[int, int], spent: int, held: int) -> None:
+        """Put grains into the bucket of a hold, or take them out, if it counts.
+
+        `began` is the entry that began the hold, and its time.
+        """
+        if began[0] > self.since:
+            number = bucket(self.window, began[1])
+            if number >= self.first:
+                self.add(number, spent, held)
 
     def add(self, number: int, spent: int, held: int) -> None:
         """Put grains into a bucket, or take them out."""
         pair = self.buckets.setdefault(number, [0, 0])
         pair[0] += spent
         pair[1] += held
+        self.spent += spent
+        self.held += held
         if pair == [0, 0]:
             del self.buckets[number]
 
-    def sums(self) -> tuple[int, int]:
-        """What is spent and what is held, of all that counts."""
-        pairs = self.buckets.values()
-        return sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
-
-    def room_at(self, window: str, room: int, at: int) -> float | None:
+    def room_at(self, room: int, at: int) -> float | None:
         """When at most `room` grains count, if nothing is added; None when never (room < 0)."""
         if room < 0:
             return None
-        left = sum(self.sums())
-        free = at / _MICRO
+        left, free = self.spent + self.held, at / _MICRO
         for number in sorted(self.buckets):
             if left <= room:
                 break
             left -= sum(self.buckets[number])
-            free = free_at(window, number)
+            free = free_at(self.window, number)
         return free
 
-    def resets_at(self, window: str, at: int) -> float | None:
+    def resets_at(self, at: int) -> float | None:
         """When something that counts now ends to count: the period's end; None if nothing does."""
-        if not _rolls(window):
-            return free_at(window, bucket(window, at))
-        return free_at(window, min(self.buckets)) if self.buckets else None
+        if not _rolls(self.window):
+            return free_at(self.window, bucket(self.window, at))
+        return free_at(self.window, min(self.buckets)) if self.buckets else None

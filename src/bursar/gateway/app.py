@@ -3,103 +3,72 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bursar.gateway.api import Calls
+from bursar.errors import BursarError
+from bursar.gateway.api import Calls, Plain
 from bursar.gateway.api.http import bearer
-from bursar.gateway.config import Config, ModelAt
-from bursar.gateway.counter import Counter
-from bursar.gateway.desk import Desk
+from bursar.gateway.config import Config
 from bursar.gateway.errors import Failure, failure_of
-from bursar.gateway.models import Model, open_models, open_upstream
-from bursar.gateway.principal import Directory, OpenDoor
-from bursar.gateway.reload import watch
-from bursar.gateway.thinking import Thinker
-from bursar.gateway.upstream.base import Upstream
-from bursar.ledger import Ledger
+from bursar.gateway.models import Model
+from bursar.gateway.opening import Gateway
+from bursar.gateway.tenants.actor import Actor
+from bursar.gateway.upstream.base import Path as ApiPath
 
-PATHS = ("chat/completions", "completions", "embeddings")
-
-
-@dataclass(slots=True)
-class Gateway:
-    """A gateway's parts, opened in the process and on the event loop that will use them."""
-
-    config: Config
-    ledger: Ledger
-    counter: Counter
-    thinker: Thinker
-
-    @classmethod
-    def open(
-        cls,
-        config: Config,
-        directory: Directory | None = None,
-        opened: Callable[[ModelAt], Upstream] = open_upstream,
-    ) -> Gateway:
-        """Open everything; raises `BadInput` with nothing left open where something can't be."""
-        ledger = Ledger(config.ledger.where, ttl_s=config.ledger.ttl_s)
-        models = open_models(config, opened)
-        thinker = Thinker()
-        door = directory or OpenDoor()
-        if isinstance(door, OpenDoor) and config.access.limits:
-            ledger.set_limits(door.principal.account, config.access.limits)
-        desk = Desk(ledger, models, config.requests, thinker)
-        return cls(config, ledger, Counter(config, desk, door), thinker)
-
-    async def aclose(self) -> None:
-        """Close everything; requests must have ended."""
-        self.thinker.close()
-        for model in self.counter.desk.models.values():
-            await model.aclose()
-        self.ledger.close()
+PATHS: tuple[ApiPath, ...] = ("chat/completions", "completions", "embeddings")
 
 
 def make_app(
-    config: Config, directory: Directory | None = None, watched: Path | None = None
+    config: Config, *, watched: Path | None = None, shared: Path | None = None
 ) -> Starlette:
-    """An application for one worker process; `watched` is read again when it changes."""
+    """An application for one worker process; see `Gateway` for `watched` and `shared`."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        gateway = Gateway.open(config, directory)
-        app.state.gateway = gateway
-        for route, path in zip(calls, PATHS, strict=True):
-            route.app = Calls(gateway.counter, path)  # type: ignore[arg-type]
-        watching = watched and asyncio.create_task(watch(watched, gateway.counter, open_upstream))
+        app.state.gateway = await Gateway.open(config, watched=watched, shared=shared)
         try:
             yield
         finally:
-            if watching:
-                watching.cancel()
-            await gateway.aclose()
+            await app.state.gateway.aclose()
 
-    calls = [Route(f"/v1/{path}", _not_yet, methods=["POST"]) for path in PATHS]
     return Starlette(
         routes=[
-            *calls,
+            *(Route(f"/v1/{path}", Calls(Plain(path)), methods=["POST"]) for path in PATHS),
             Route("/v1/models", list_models),
             Route("/v1/models/{name:path}", show_model),
             Route("/health", health),
+            Route("/metrics", show_metrics),
         ],
         lifespan=lifespan,
         exception_handlers={404: _unknown_path, 405: _unknown_path},
     )
 
 
+async def show_metrics(request: Request) -> Response:
+    """Prometheus's page, for whoever may look at the whole gateway."""
+    gateway: Gateway = request.app.state.gateway
+    try:
+        principal = gateway.counter.directory.find(bearer(request.scope))
+        Actor.of(principal).check("owner", "")
+    except BursarError as error:
+        failure = failure_of(error)
+        return JSONResponse(failure.document, failure.status, failure.headers)
+    page = await asyncio.to_thread(gateway.metrics.render)
+    return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
 async def list_models(request: Request) -> JSONResponse:
     """What may be asked for by this key."""
     gateway: Gateway = request.app.state.gateway
     try:
-        principal = gateway.counter.directory.find(_bearer(request))
+        principal = gateway.counter.directory.find(bearer(request.scope))
     except Exception as error:
         failure = failure_of(error)
         return JSONResponse(failure.document, failure.status, failure.headers)
@@ -112,7 +81,7 @@ async def show_model(request: Request) -> JSONResponse:
     gateway: Gateway = request.app.state.gateway
     name = request.path_params["name"]
     try:
-        principal = gateway.counter.directory.find(_bearer(request))
+        principal = gateway.counter.directory.find(bearer(request.scope))
     except Exception as error:
         failure = failure_of(error)
         return JSONResponse(failure.document, failure.status, failure.headers)
@@ -143,10 +112,6 @@ def _shown(model: Model) -> dict[str, object]:
     }
 
 
-def _bearer(request: Request) -> str | None:
-    return bearer(request.scope)
-
-
 async def _unknown_path(request: Request, error: Exception) -> JSONResponse:
     status = getattr(error, "status_code", 404)
     failure = Failure(
@@ -156,7 +121,3 @@ async def _unknown_path(request: Request, error: Exception) -> JSONResponse:
         f"there is no {request.method} {request.url.path[:200]}; see /docs",
     )
     return JSONResponse(failure.document, status)
-
-
-async def _not_yet(request: Request) -> JSONResponse:
-    return JSONResponse({"error": {"message": "starting", "type": "api_error"}}, 503)

@@ -11,6 +11,7 @@ import orjson
 from bursar.errors import BadInput
 from bursar.gateway.bill import Bill
 from bursar.gateway.principal import Principal
+from bursar.gateway.seen.traces import UNTRACED_REQUEST, Trace
 from bursar.gateway.upstream.base import Path
 from bursar.limits import limit_grains
 from bursar.units import from_grains
@@ -52,6 +53,7 @@ class Ask:
     """A key of `EFFORTS`."""
     bill: Bill | None = None
     """Once something is held for it."""
+    trace: Trace = UNTRACED_REQUEST
 
     @property
     def account(self) -> str:
@@ -79,6 +81,7 @@ def read_ask(
     principal: Principal,
     began: float,
     default_budget: str = "",
+    trace: Trace = UNTRACED_REQUEST,
 ) -> Ask:
     """Check what every request has. `budget` is the header's; it and the body's must agree."""
     model = body.get("model")
@@ -106,6 +109,7 @@ def read_ask(
         wants_usage=streamed and isinstance(wants, dict) and wants.get("include_usage") is True,
         extract=str(options.get("extract") or ""),
         effort=_effort(body),
+        trace=trace,
     )
 
 

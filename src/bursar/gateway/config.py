@@ -50,6 +50,10 @@ class LedgerAt(_Section):
     ttl_s: Positive = 900.0
     """After which the hold of a worker that died is charged at its bound; above `timeout_s`."""
 
+    sync: Literal["behind", "commit"] = "behind"
+    """SQLite only. "behind": no answer leaves before its bill is on disk, but a call may leave while
+    its hold is in the operating system's hands (no crash of ours loses it). "commit": neither."""
+
     @property
     def where(self) -> str:
         """The place itself."""
@@ -162,6 +166,16 @@ class Requests(_Section):
     """Requests that may wait for an upstream; above it: 429."""
 
 
+class Seen(_Section):
+    """What the gateway tells of itself."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    keep_days: Positive = 30.0
+    """How long single requests are kept for the dashboard; sums are kept for good."""
+    traces: str = ""
+    """Where OpenTelemetry traces go, such as ``http://localhost:4318``; empty: as OTEL_ says."""
+
+
 class Config(_Section):
     """Everything a gateway is told."""
 
@@ -169,6 +183,7 @@ class Config(_Section):
     ledger: LedgerAt = LedgerAt()
     access: Access = Access()
     requests: Requests = Requests()
+    seen: Seen = Seen()
     models: tuple[ModelAt, ...] = ()
 
     @model_validator(mode="after")

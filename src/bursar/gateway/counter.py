@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import time
 from dataclasses import dataclass, field
+
+from starlette.types import Scope
 
 from bursar.gateway.ask import Ask
 from bursar.gateway.bill import Bill
@@ -15,6 +16,7 @@ from bursar.gateway.desk import Desk
 from bursar.gateway.errors import Failure
 from bursar.gateway.principal import Directory, Principal
 from bursar.gateway.record import OnRecord, Record
+from bursar.gateway.seen.traces import UNTRACED, UNTRACED_REQUEST, Trace, Traces
 from bursar.usage import Usage
 
 LOG = logging.getLogger("bursar.gateway")
@@ -29,14 +31,19 @@ class Counter:
     config: Config
     desk: Desk
     directory: Directory
+    traces: Traces = UNTRACED
     listeners: list[OnRecord] = field(default_factory=list)
     live: dict[str, Visit] = field(default_factory=dict)
     """Requests under way, by id."""
 
-    def visit(self, endpoint: str) -> Visit:
+    def visit(self, endpoint: str, scope: Scope) -> Visit:
         """A request has come."""
-        loop = asyncio.get_running_loop()
-        visit = Visit(self, endpoint, "req_" + secrets.token_hex(12), loop.time(), time.time())
+        trace = UNTRACED_REQUEST
+        if self.traces is not UNTRACED:
+            headers = {str(k, "latin-1"): str(v, "latin-1") for k, v in scope["headers"]}
+            trace = self.traces.begin(headers, endpoint)
+        number = "req_" + secrets.token_hex(12)
+        visit = Visit(self, endpoint, number, time.perf_counter(), time.time(), trace)
         self.live[visit.request_id] = visit
         return visit
 
@@ -58,17 +65,16 @@ class Visit:
     request_id: str
     began: float
     began_at: float
+    trace: Trace
     principal: Principal | None = None
     ask: Ask | None = None
-    bill: Bill | None = None
     status: int = 200
     error: str = ""
     first_token_s: float | None = None
 
-    def note(self, bill: Bill) -> None:
+    def begun(self) -> None:
         """A stream has begun."""
-        self.bill = bill
-        self.first_token_s = asyncio.get_running_loop().time() - self.began
+        self.first_token_s = time.perf_counter() - self.began
 
     def failed(self, failure: Failure) -> None:
         """It was answered with an error."""
@@ -82,12 +88,13 @@ class Visit:
         """Tell whoever listens."""
         self.counter.live.pop(self.request_id, None)
         record = self.record()
+        self.trace.end(record)
         for listener in self.counter.listeners:
             listener(record)
 
     def record(self) -> Record:
         """What is known by now."""
-        ask, bill = self.ask, self.bill
+        ask, bill = self.ask, self.ask.bill if self.ask else None
         served = "" if bill is None or not bill.calls else _served(bill)
         return Record(
             request_id=self.request_id,
@@ -100,7 +107,7 @@ class Visit:
             strategy=bill.strategy if bill else "",
             status=self.status,
             error=self.error,
-            seconds=asyncio.get_running_loop().time() - self.began,
+            seconds=time.perf_counter() - self.began,
             first_token_s=self.first_token_s,
             queued_s=0.0,
             calls=len(bill.calls) if bill else 0,

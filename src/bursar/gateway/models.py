@@ -14,8 +14,9 @@ from bursar.backends.token_price import TokenPrice
 from bursar.errors import BadInput
 from bursar.gateway.bounds import CountTokens, utf8_bytes
 from bursar.gateway.config import Config, ModelAt, UpstreamAt
-from bursar.gateway.upstream import OpenAIUpstream
+from bursar.gateway.upstream import AnthropicUpstream, OpenAIUpstream
 from bursar.gateway.upstream.base import Tokens, Upstream
+from bursar.gateway.upstream.local import open_local
 from bursar.usage import Usage
 
 JOULES_PER_KWH = 3.6e6
@@ -93,14 +94,24 @@ class Model:
 
 def open_upstream(at: ModelAt) -> Upstream:
     """What serves a model."""
-    (one,) = at.upstreams
+    (one,) = (_open_one(at, upstream) for upstream in at.upstreams)
+    return one
+
+
+def _open_one(model: ModelAt, at: UpstreamAt) -> Upstream:
+    name, known_as = upstream_name(at), at.model or model.name
+    if at.kind == "local":
+        return open_local(name, known_as)
+    key = key_of(at)
+    if at.kind == "anthropic":
+        return AnthropicUpstream(name, known_as, at.url, key=key, bills_errors=at.bills_errors)
     return OpenAIUpstream(
-        upstream_name(one),
-        one.model or at.name,
-        one.url,
-        key=key_of(one),
-        limit_field=one.limit_field,
-        bills_errors=one.bills_errors,
+        name,
+        known_as,
+        at.url,
+        key=key,
+        limit_field=at.limit_field,
+        bills_errors=at.bills_errors,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import socket
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +14,9 @@ from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
 from bursar.errors import BadInput
-from bursar.gateway.app import Gateway, make_app
+from bursar.gateway.app import make_app
 from bursar.gateway.config import Config, read_config
+from bursar.gateway.opening import Gateway
 from bursar.ledger import Ledger
 
 
@@ -24,8 +28,9 @@ def serve(config: Config, path: Path | None = None) -> None:
     server = config.server
     with Ledger(config.ledger.where) as ledger:  # made once, and found usable, before workers start
         ledger.recover()
+    shared = Path(tempfile.mkdtemp(prefix="bursar-workers-"))
     settings = uvicorn.Config(
-        partial(_worker, config, path),
+        partial(_worker, config, path, shared),
         factory=True,
         host=server.host,
         port=server.port,
@@ -49,6 +54,7 @@ def serve(config: Config, path: Path | None = None) -> None:
             uvicorn.Server(settings).run(sockets=[listening])
     finally:
         listening.close()
+        shutil.rmtree(shared, ignore_errors=True)
 
 
 def check(config: Config) -> list[str]:
@@ -56,10 +62,9 @@ def check(config: Config) -> list[str]:
 
     Raises `BadInput` for what can't be opened: a ledger, a key that is not set, a tokenizer.
     """
-    import asyncio
 
     async def trial() -> list[str]:
-        gateway = Gateway.open(config)
+        gateway = await Gateway.open(config)
         try:
             return [
                 f"{model.name}: {', '.join(model.rates)}"
@@ -72,9 +77,10 @@ def check(config: Config) -> list[str]:
     return asyncio.run(trial())
 
 
-def _worker(config: Config, path: Path | None) -> Starlette:
+def _worker(config: Config, path: Path | None, shared: Path) -> Starlette:
     """What a worker process serves; one that is started late reads the file as it is then."""
-    return make_app(config if path is None else read_config(path), watched=path)
+    now = config if path is None else read_config(path)
+    return make_app(now, watched=path, shared=shared)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -5,6 +5,7 @@ chain.py        entries, their hashes, replay
 transaction.py  statements on a plain connection
 book.py         the ledger inside one transaction
 writer.py       group commit
+disk.py         commits that reach the disk later
 views.py        accounts, holds and receipt lines, in units
 reader.py       what can be read of a ledger
 store.py        `Ledger`

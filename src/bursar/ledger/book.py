@@ -14,7 +14,7 @@ from typing import Any
 from bursar.errors import BadInput, BursarError
 from bursar.ledger.chain import ancestors, dump, seal_columns, windows_text
 from bursar.ledger.transaction import Row, Transaction
-from bursar.limits import Charge, Scope, charge, refusal
+from bursar.limits import Charge, Scope, charge, key_parts, refusal
 from bursar.usage import Grains, add_grains
 from bursar.windows import Tally, micros
 
@@ -69,7 +69,10 @@ MOST_ON_SHELF = 100_000
 
 def scope_of(path: str, limits: str, spent: str, held: str, windows: str) -> Scope:
     """The account that a row of the table holds."""
-    tallies = {key: Tally.read(stored) for key, stored in json.loads(windows).items()}
+    tallies = {}
+    for key, stored in json.loads(windows).items():
+        resource, window = key_parts(key)
+        tallies[key] = Tally.read(resource, window or "", stored)
     return Scope(path, json.loads(limits), json.loads(spent), json.loads(held), tallies)
 
 
@@ -152,7 +155,8 @@ class Book:
                 self._worker, "open", False,
             )  # fmt: skip
             self._shelf.holds[hold.seq] = self._touched[hold.seq] = hold
-            self._add(hold, bound, held=1)
+            for scope in scopes:
+                scope.hold(bound, hold.began)
             numbers.append(hold.seq)
         return numbers, None
 
@@ -167,8 +171,7 @@ class Book:
         charges: list[Charge] = []
         holds = self._opened([number for number, _, _ in measured])
         for hold, (_, grains, before) in zip(holds, measured, strict=True):
-            accounts = self._shelf.accounts
-            limited = {r for path in ancestors(hold.account) for r in accounts[path].limited}
+            limited = {resource for scope in self._charged(hold) for resource in scope.limited}
             charged, estimated = charge(grains, hold.bound, limited)
             charges.append((charged, (*before, *estimated)))
             self._close(hold, "spend", *charges[-1])
@@ -196,8 +199,11 @@ class Book:
         ]
         self._load_accounts({hold.account for hold in late})
         for hold in late:
-            self._after(hold, "expired", *charge(None, hold.bound, set()))
-            self._add(hold, hold.bound, held=-1, spent=1)
+            charged, estimated = charge(None, hold.bound, set())
+            self._after(hold, "expired", charged, estimated)
+            for scope in self._charged(hold):
+                scope.hold(hold.bound, hold.began, -1)
+                scope.spend(charged, hold.began)
             self._move(hold, "expired")
         return len(late)
 
@@ -218,11 +224,10 @@ class Book:
         closed = [hold for hold in touched if hold.state == "closed"]
         run(_DELETE_HOLD, [(hold.seq,) for hold in closed if hold.stored])
         made = self._changed - shelf.stored
-        run(_INSERT_ACCOUNT, [(*self._account(path), path) for path in sorted(made)])
-        known = sorted(self._changed - made)
-        run(_UPDATE_ACCOUNT, [(*self._account(path)[1:], path) for path in known])
-        limited = sorted(self._limited - made)
-        run(_LIMIT_ACCOUNT, [(self._account(path)[0], path) for path in limited])
+        run(_INSERT_ACCOUNT, [self._account(path) for path in sorted(made)])
+        run(_UPDATE_ACCOUNT, [self._account(path) for path in sorted(self._changed - made)])
+        limits = {path: dump(shelf.accounts[path].limits) for path in sorted(self._limited)}
+        run(_LIMIT_ACCOUNT, [(text, path) for path, text in limits.items()])
         run(_MOVE_HEAD, [(self._seq, self._head)])
         for hold in new:
             hold.stored = True
@@ -231,9 +236,9 @@ class Book:
         shelf.stored |= made
         shelf.seq, shelf.head, shelf.time = self._seq, self._head, self.now
 
-    def _account(self, path: str) -> tuple[str | None, str | None, str | None, str]:
+    def _account(self, path: str) -> Row:
         scope = self._shelf.accounts[path]
-        return dump(scope.limits), dump(scope.spent), dump(scope.held), windows_text(scope)
+        return dump(scope.spent), dump(scope.held), windows_text(scope), path
 
     def _load_accounts(self, accounts: Iterable[str]) -> None:
         known = self._shelf.accounts
@@ -254,9 +259,8 @@ class Book:
                     micros(time), worker, state, True,
                 )  # fmt: skip
 
-    def _add(self, hold: Held, grains: Grains, *, held: int = 0, spent: int = 0) -> None:
-        for path in ancestors(hold.account):
-            self._shelf.accounts[path].add(grains, held=held, spent=spent, began=hold.began)
+    def _charged(self, hold: Held) -> list[Scope]:
+        return [self._shelf.accounts[path] for path in ancestors(hold.account)]
 
     def _opened(self, numbers: Sequence[int]) -> list[Held]:
         """These holds; raises `BadInput` unless all are to be closed."""
@@ -275,9 +279,11 @@ class Book:
             add_grains(delta, hold.bound, -1)
             kind = "correction"
         self._after(hold, kind, None if kind == "release" else delta, estimated)
-        if not late:
-            self._add(hold, hold.bound, held=-1)
-        self._add(hold, delta, spent=1)
+        for scope in self._charged(hold):
+            if not late:
+                scope.hold(hold.bound, hold.began, -1)
+            if delta:
+                scope.spend(delta, hold.began)
         self._move(hold, "closed")
 
     def _move(self, hold: Held, state: str) -> None:
@@ -355,7 +361,7 @@ _INSERT_HOLD = (
 _EXPIRE_HOLD = "UPDATE bursar_holds SET state = 'expired' WHERE id = ?"
 _DELETE_HOLD = "DELETE FROM bursar_holds WHERE id = ?"
 _INSERT_ACCOUNT = (
-    "INSERT INTO bursar_accounts (limits, spent, held, windows, path) VALUES (?, ?, ?, ?, ?)"
+    "INSERT INTO bursar_accounts (limits, spent, held, windows, path) VALUES ('{}', ?, ?, ?, ?)"
 )
 _UPDATE_ACCOUNT = "UPDATE bursar_accounts SET spent = ?, held = ?, windows = ? WHERE path = ?"
 _LIMIT_ACCOUNT = "UPDATE bursar_accounts SET limits = ? WHERE path = ?"

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from bursar.errors import Unbounded
@@ -102,10 +103,11 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
     return Entry(**{**row, **amounts, "estimated": estimated})
 
 
-def ancestors(path: str) -> list[str]:
-    """``"a/b/c"`` -> ``["a", "a/b", "a/b/c"]``: everyone who is charged, outermost first."""
+@lru_cache(maxsize=4096)
+def ancestors(path: str) -> tuple[str, ...]:
+    """``"a/b/c"`` -> ``("a", "a/b", "a/b/c")``: everyone who is charged, outermost first."""
     parts = path.split("/")
-    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
+    return tuple("/".join(parts[: i + 1]) for i in range(len(parts)))
 
 
 @dataclass
@@ -155,16 +157,16 @@ class Replay:
             for scope in scopes:
                 if scope.fitting(bound) == 0:
                     self.problems.append(f"entry {entry.seq} holds more than {scope.path} had left")
-                scope.add(bound, held=1, began=began_of(entry))
+                scope.hold(bound, began_of(entry))
             self.holds[entry.seq] = entry, "open"
         else:
             began, state = self.holds.pop(entry.hold or 0)
             if entry.kind == "expired":
                 self.holds[began.seq] = began, "expired"
             for scope in scopes:
-                scope.add(entry.measured or {}, spent=1, began=began_of(began))
+                scope.spend(entry.measured or {}, began_of(began))
                 if state == "open":
-                    scope.add(began.bound or {}, held=-1, began=began_of(began))
+                    scope.hold(began.bound or {}, began_of(began), -1)
 
 
 def began_of(entry: Entry) -> tuple[int, int]:

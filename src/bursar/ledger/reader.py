@@ -63,6 +63,12 @@ class Reader:
         states = [row.pop("state") for row in rows]
         return [open_hold_of(entry_of(r), state) for r, state in zip(rows, states, strict=True)]
 
+    def workers(self) -> list[str]:
+        """Names of the workers whose holds are open."""
+        query = select(HOLDS.c.worker).where(HOLDS.c.state == "open", HOLDS.c.worker != "")
+        with self._read() as connection:
+            return sorted(connection.execute(query.distinct()).scalars())
+
     @property
     def head(self) -> str:
         """The last hash of the journal: kept elsewhere, it shows whether history was rewritten."""

@@ -92,8 +92,10 @@ GENESIS = "0" * 64
 _OPENING = 0x62757273  # PostgreSQL: whoever makes the tables holds this advisory lock
 
 
-def open_engine(place: str, timeout_s: float, create: bool) -> Engine:
+def open_engine(place: str, timeout_s: float, create: bool, behind: bool = False) -> Engine:
     """An engine for a path, ``":memory:"`` or a database URL; its tables made if `create`.
+
+    `behind`: SQLite's commits do not wait for the disk, see `log_of`.
 
     Raises `BadInput` when `place` can't be opened as a ledger, or is none and not to become one.
     """
@@ -113,7 +115,7 @@ def open_engine(place: str, timeout_s: float, create: bool) -> Engine:
             f"{url.drivername} needs {missing.name}: pip install 'bursar[postgres]'"
         ) from missing
     if url.get_backend_name() == "sqlite":
-        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "connect", _behind if behind else _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
     try:
         _make_tables(engine, create)
@@ -177,6 +179,22 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say, not at the first insert
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")  # told is durable, even when the power fails
+
+
+def _behind(connection: Any, record: Any) -> None:
+    _sqlite_connect(connection, record)
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode == "wal":  # where the file system allows no log, commits go on waiting
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def log_of(engine: Engine) -> str | None:
+    """The file of an SQLite database's write-ahead log; None when it has none."""
+    if engine.dialect.name != "sqlite":
+        return None
+    with engine.connect() as connection:
+        file = connection.exec_driver_sql("PRAGMA database_list").first()
+    return f"{file[2]}-wal" if file and file[2] else None
 
 
 def _sqlite_begin(connection: Connection) -> None:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
 
 from bursar.budget import Budget
 from bursar.errors import BadInput, BursarError
 from bursar.ledger.book import Book
 from bursar.ledger.reader import Reader, account_path
-from bursar.ledger.schema import open_engine, reading
+from bursar.ledger.schema import log_of, open_engine, reading
 from bursar.ledger.writer import T, Ticket, Writer
 from bursar.limits import Charge, Limits, Scope, key_parts, limit_grains
 from bursar.units import from_grains
@@ -35,6 +36,10 @@ class Ledger(Reader):
     Without `create`, `place` must be a ledger already: for reading one that others keep.
     Processes that share a ledger need clocks that agree to well under `ttl_s` and any window.
 
+    `sync="commit"` tells nobody before it is on disk. `sync="behind"` does once the operating
+    system has it (it survives `kill -9`, not the end of power), and a thread puts it on disk for
+    those who wait for that: ``asettle(..., durable=True)``, `synced`. Only SQLite differs.
+
     On an event loop, `areserve`, `asettle` and `arelease` do not block it; they share the same
     commits. `worker` says whose holds these are: `recover(worker=...)` charges those of one that
     died.
@@ -50,16 +55,18 @@ class Ledger(Reader):
         timeout_s: float = 30.0,
         create: bool = True,
         worker: str = "",
+        sync: Literal["commit", "behind"] = "commit",
     ) -> None:
         if not worker.isprintable() or len(worker) > 200:
             raise BadInput(f"a worker needs a printable name of at most 200, not {worker[:80]!r}")
         self._ttl = ttl_s
-        self._engine = open_engine(os.fspath(place), timeout_s, create)
+        self._engine = open_engine(os.fspath(place), timeout_s, create, sync == "behind")
         shown = self._engine.url.render_as_string(hide_password=True)
         memory = self._engine.url.database in (None, "", ":memory:")
         using = threading.Lock() if memory else nullcontext()
         super().__init__(reading(self._engine), shown, clock, using)
-        self._writer = Writer(self._engine, shown, clock, environment(), worker, batch, using)
+        log = log_of(self._engine) if sync == "behind" else None
+        self._writer = Writer(self._engine, shown, clock, environment(), worker, batch, using, log)
 
     def close(self) -> None:
         """Give back files and connections; open holds stay, and expire."""
@@ -169,18 +176,32 @@ class Ledger(Reader):
             raise refusal
         return holds[0]
 
-    def asettle(self, measured: Mapping[int, Usage | None]) -> asyncio.Future[list[Usage]]:
+    def asettle(
+        self, measured: Mapping[int, Usage | None], *, durable: bool = False
+    ) -> asyncio.Future[list[Usage]]:
         """Charge holds as `settle` does; await what was charged.
 
         It is under way once called, and goes through also when the one who awaits is cancelled.
+        `durable` waits until it is on disk where commits do not, with one wait for both. Then it
+        may raise `BadInput` for what is charged all the same: the disk failed.
         """
         self._same_process()
-        return self._writer.begin(_settling(measured))
+        ticket = _settling(measured)
+        ticket.durable = durable
+        return self._writer.begin(ticket)
 
     def arelease(self, holds: Sequence[int]) -> asyncio.Future[None]:
         """Give holds back as `release` does; under way once called."""
         self._same_process()
         return self._writer.begin(_releasing(holds))
+
+    def synced(self) -> asyncio.Future[None]:
+        """Await that all is on disk that this handle had committed before the call.
+
+        Raises `BadInput` when the disk failed; then it may be lost if the power fails.
+        """
+        self._same_process()
+        return self._writer.on_disk()
 
     def _reserve(
         self,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
 
 Row = Sequence[Any]
 
@@ -46,7 +47,10 @@ _HEAD = "SELECT count, head FROM bursar_meta"
 
 @contextmanager
 def writing_on(engine: Engine) -> Iterator[Transaction]:
-    """A transaction that is committed at the end, or rolled back on an error."""
+    """A transaction that is committed at the end, or rolled back on an error.
+
+    The driver's errors are raised as SQLAlchemy's, as those of readers are.
+    """
     sqlite = engine.dialect.name == "sqlite"
     pooled = engine.raw_connection()
     try:
@@ -56,13 +60,14 @@ def writing_on(engine: Engine) -> Iterator[Transaction]:
         yield Transaction(cursor, sqlite)
         pooled.commit()
         cursor.close()
-    except BaseException as error:
-        if isinstance(error, engine.dialect.loaded_dbapi.Error) and engine.dialect.is_disconnect(
-            error, pooled.dbapi_connection, None
-        ):
+    except engine.dialect.loaded_dbapi.Error as error:
+        if engine.dialect.is_disconnect(error, pooled.dbapi_connection, None):
             pooled.invalidate(error)
         else:
             pooled.rollback()
+        raise DBAPIError("a write to the ledger", None, error) from error
+    except BaseException:
+        pooled.rollback()
         raise
     finally:
         pooled.close()

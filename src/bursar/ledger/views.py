@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bursar.budget import Line
 from bursar.ledger.chain import SPENDS, Entry
-from bursar.limits import Scope, key_parts
+from bursar.limits import Scope
 from bursar.units import from_grains
 from bursar.usage import Grains, Usage, add_grains, usage_of
 
@@ -68,16 +68,14 @@ def totals_of(scope: Scope) -> Totals:
 
 
 def _window_of(scope: Scope, key: str) -> WindowTotals:
-    resource, window = key_parts(key)
     tally = scope.windows[key]
-    spent, held = (from_grains(resource, grains) for grains in tally.sums())
     return WindowTotals(
-        resource=resource,
-        window=window or "",
-        limit=from_grains(resource, scope.limits[key]),
-        spent=spent,
-        held=held,
-        resets_at=tally.resets_at(window or "", scope.now),
+        resource=tally.resource,
+        window=tally.window,
+        limit=from_grains(tally.resource, scope.limits[key]),
+        spent=from_grains(tally.resource, tally.spent),
+        held=from_grains(tally.resource, tally.held),
+        resets_at=tally.resets_at(scope.now),
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.errors import BadInput, BursarError, LedgerCorrupt
 from bursar.ledger.book import Book, Shelf
+from bursar.ledger.disk import Behind
 from bursar.ledger.schema import storage_error
 from bursar.ledger.transaction import writing_on
 
@@ -35,6 +36,8 @@ class Ticket(Generic[T]):
     accounts: Sequence[str] = ()
     holds: Sequence[int] = ()
     undo: Callable[[T], Ticket[Any]] | None = None
+    durable: bool = False
+    """Told only when it is on disk, where commits do not wait for that."""
     done: threading.Event | None = None
     future: asyncio.Future[T] | None = None
     value: T | None = None
@@ -45,6 +48,7 @@ class Writer:
     """Runs operations on `engine`, as many as wait (at most `batch`) in one transaction.
 
     `using` is held meanwhile: an in-memory database has one connection for readers and writer.
+    `log` is the file to be put on disk behind the commits, None where they wait for it themselves.
     """
 
     def __init__(
@@ -56,11 +60,13 @@ class Writer:
         worker: str,
         batch: int,
         using: AbstractContextManager[Any],
+        log: str | None,
     ) -> None:
         self._engine, self._place, self._clock = engine, place, clock
         self._environment, self._worker = environment, worker
         self._batch, self._using = batch, using
         self._shelf = Shelf()
+        self._behind = Behind(log, self._tell_on_disk) if log else None
         self._waiting: SimpleQueue[Ticket[Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="bursar-ledger", daemon=True)
         self._thread.start()
@@ -69,6 +75,8 @@ class Writer:
         """Finish what waits, then end the thread."""
         self._waiting.put(None)
         self._thread.join()
+        if self._behind:
+            self._behind.close()
 
     def submit(self, ticket: Ticket[T]) -> T:
         """Hand an operation to the writer; returns, or raises, what came of it once it is durable.
@@ -89,6 +97,16 @@ class Writer:
         """
         ticket.future = asyncio.get_running_loop().create_future()
         self._send(ticket)
+        return ticket.future
+
+    def on_disk(self) -> asyncio.Future[None]:
+        """Done when all that was committed before is on disk."""
+        ticket: Ticket[None] = Ticket(lambda _: None)
+        ticket.future = asyncio.get_running_loop().create_future()
+        if self._behind:
+            self._behind.wait(ticket)
+        else:
+            ticket.future.set_result(None)
         return ticket.future
 
     def undo(self, ticket: Ticket[T]) -> None:
@@ -113,7 +131,16 @@ class Writer:
                 tickets.append(following)
             with self._using:
                 self._commit(tickets)
+            if self._behind:
+                waiting = [t for t in tickets if t.durable and t.error is None]
+                self._behind.committed(waiting)
+                tickets = [t for t in tickets if not (t.durable and t.error is None)]
             self._tell(tickets)
+
+    def _tell_on_disk(self, tickets: Sequence[Ticket[Any]], failure: BadInput | None) -> None:
+        for ticket in tickets:
+            ticket.error = failure
+        self._tell(tickets)
 
     def _tell(self, tickets: Sequence[Ticket[Any]]) -> None:
         """Wake all whose operations were committed, each event loop once."""
@@ -163,7 +190,7 @@ class Writer:
 
     def _said(self, failure: Exception) -> Exception:
         error: BursarError
-        if isinstance(failure, (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error)):
+        if isinstance(failure, SQLAlchemyError):
             error = storage_error(self._place, failure)
         elif isinstance(failure, json.JSONDecodeError):
             error = LedgerCorrupt(f"{self._place}: a row was edited; bursar ledger verify names it")

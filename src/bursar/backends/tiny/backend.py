@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from bursar.backends.base import Completion, Request
@@ -116,8 +118,31 @@ class TinyBackend:
             self.engine.tokenize(request)
         return await self._merged.complete(requests)
 
+    async def embed(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[int]]:
+        """Final hidden states, their mean over a text's tokens at length 1: (n, width).
+
+        And the number of tokens of each text. Raises `BadInput` for a text it can't read.
+        """
+        requests = [Request(text, 1) for text in texts]
+        tokens = [self.engine.tokenize(request)[0] for request in requests]
+        return await asyncio.to_thread(self._embed, tokens), [len(ids) for ids in tokens]
+
     async def aclose(self) -> None:
         """Nothing to give back."""
+
+    def pieces(self, text: str) -> list[str]:
+        """`text` cut into its tokens. Raises `BadInput` for one that it would never say."""
+        tokenizer = self.engine.tokenizer
+        return [tokenizer.decode([token]) for token in tokenizer.encode(text)]
+
+    def _embed(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        means = []
+        for tokens in texts:
+            hidden, _, _ = self.engine.model.prefill(np.array([tokens], np.int64))
+            means.append(hidden[0].mean(axis=0))
+        found = np.stack(means)
+        found /= np.linalg.norm(found, axis=1, keepdims=True)
+        return found
 
     def _worded(self, request: Request) -> Request:
         """The request with its effort said in the prompt.

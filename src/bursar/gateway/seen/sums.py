@@ -23,7 +23,7 @@ _T = 10**12
 """A busy hour's FLOPs pass 64 bits, so wide resources are kept as (multiples of 10^12, rest)."""
 
 ADDED: tuple[str, ...] = (
-    *("requests", "calls", "estimated", "duration_ns", "queued_ns", "saved", "no_saved"),
+    *("ended", "calls", "estimated", "duration_ns", "queued_ns", "saved", "no_saved"),
     *RESOURCES,
     *(f"{name}_t" for name in _WIDE),
     *(f"no_{name}" for name in RESOURCES),

@@ -103,6 +103,7 @@ class _Untraced:
 
 
 UNTRACED: Traces = _Untraced()
+UNTRACED_REQUEST: Trace = UNTRACED.begin({}, "")
 
 
 def traces(endpoint: str = "", *, exporter: SpanExporter | None = None) -> Traces:

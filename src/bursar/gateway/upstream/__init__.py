@@ -6,6 +6,7 @@ sse.py        server-sent events, cut anywhere
 streaming.py  a stream of chunks from such events
 openai.py     any OpenAI-compatible server
 anthropic.py  Anthropic's Messages API; anthropic_wire.py has what is sent to it
+local.py      a backend in this process, such as the built-in model
 """
 
 from bursar.gateway.upstream.anthropic import AnthropicUpstream
@@ -18,6 +19,7 @@ from bursar.gateway.upstream.base import (
     Upstream,
     UpstreamFailed,
 )
+from bursar.gateway.upstream.local import LocalUpstream, open_local
 from bursar.gateway.upstream.openai import OpenAIUpstream
 
 __all__ = [
@@ -25,9 +27,11 @@ __all__ = [
     "Attempt",
     "Call",
     "Chunks",
+    "LocalUpstream",
     "OpenAIUpstream",
     "Reply",
     "Tokens",
     "Upstream",
     "UpstreamFailed",
+    "open_local",
 ]

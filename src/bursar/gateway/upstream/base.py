@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bursar.errors import BackendError
@@ -26,6 +26,8 @@ class Call:
     deadline: float
     request_id: str = ""
     attempts: int = 1
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """To be sent along: those of a trace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,4 +167,5 @@ def _says(choice: dict[str, Any]) -> bool:
 
 def sent_id(call: Call) -> dict[str, str]:
     """The header by which a server's log and ours can be compared."""
-    return {"X-Request-Id": call.request_id} if call.request_id else {}
+    own = {"X-Request-Id": call.request_id} if call.request_id else {}
+    return {**own, **call.headers}

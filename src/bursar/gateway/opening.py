@@ -1,0 +1,132 @@
+"""`Gateway`: all parts of one worker process, opened together and closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from bursar.gateway.config import Config, ModelAt
+from bursar.gateway.counter import LOG, Counter
+from bursar.gateway.desk import Desk
+from bursar.gateway.janitor import keep_sweeping, worker_name
+from bursar.gateway.models import open_models, open_upstream
+from bursar.gateway.principal import Directory, OpenDoor
+from bursar.gateway.reload import watch
+from bursar.gateway.seen.journal import Journal
+from bursar.gateway.seen.logs import Logs
+from bursar.gateway.seen.metrics import Metrics
+from bursar.gateway.seen.traces import traces
+from bursar.gateway.tenants.directory import KeyDirectory
+from bursar.gateway.tenants.store import Tenants
+from bursar.gateway.thinking import Thinker
+from bursar.gateway.upstream.base import Upstream
+from bursar.ledger import Ledger
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Open it with `async with`, in the process and on the event loop that will use it.
+
+    `watched` is the configuration's file, read again when it changes; `shared` a folder in which
+    the workers of one machine tell each other what they counted.
+    """
+
+    config: Config
+    ledger: Ledger
+    counter: Counter
+    tenants: Tenants
+    journal: Journal
+    metrics: Metrics
+    logs: Logs
+    _closing: AsyncExitStack
+
+    @classmethod
+    async def open(
+        cls,
+        config: Config,
+        *,
+        watched: Path | None = None,
+        shared: Path | None = None,
+        opened: Callable[[ModelAt], Upstream] = open_upstream,
+    ) -> Self:
+        """Open everything; raises `BadInput`, leaving nothing open, where something can't be."""
+        async with AsyncExitStack() as closing:
+            place = config.ledger.where
+            ledger = Ledger(
+                place, ttl_s=config.ledger.ttl_s, worker=worker_name(), sync=config.ledger.sync
+            )
+            closing.callback(ledger.close)
+            tenants = Tenants.at(place, ledger)
+            closing.callback(tenants.close)
+            journal = Journal(place, keep_days=config.seen.keep_days)
+            closing.callback(journal.close)
+            metrics = Metrics(shared)
+            closing.callback(metrics.close)
+            logs = Logs(config.seen.log_level)
+            closing.callback(logs.close)
+            _say_through(logs, closing)
+            tracer = traces(config.seen.traces)
+            closing.callback(tracer.close)
+            thinker = Thinker()
+            closing.callback(thinker.close)
+            models = open_models(config, opened)
+            desk = Desk(ledger, models, config.requests, thinker)
+
+            async def close_models() -> None:
+                for model in desk.models.values():
+                    await model.aclose()
+
+            closing.push_async_callback(close_models)
+            door = _door(config, ledger, tenants, closing)
+            counter = Counter(config, desk, door, tracer, [journal, metrics, logs])
+            metrics.gauge(
+                "bursar_live_requests", "Under way.", (), lambda: [((), float(len(counter.live)))]
+            )
+            beside = [asyncio.create_task(keep_sweeping(ledger))]
+            if watched is not None:
+                beside.append(asyncio.create_task(watch(watched, counter, opened)))
+            closing.push_async_callback(_end, beside)
+            logs.event("start", models=list(models))
+            closing.callback(logs.event, "stop")
+            return cls(config, ledger, counter, tenants, journal, metrics, logs, closing.pop_all())
+
+    async def aclose(self) -> None:
+        """Close everything; requests must have ended."""
+        await self._closing.aclose()
+
+
+def _door(config: Config, ledger: Ledger, tenants: Tenants, closing: AsyncExitStack) -> Directory:
+    """Who may come in: whoever has a key, or everybody on this machine."""
+    if config.access.keys == "required":
+        directory = KeyDirectory(tenants.database).start()
+        closing.callback(directory.close)
+        return directory
+    door = OpenDoor()
+    if config.access.limits:
+        ledger.set_limits(door.principal.account, config.access.limits)
+    return door
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _say_through(logs: Logs, closing: AsyncExitStack) -> None:
+    """What our modules log comes out as lines too."""
+    handler = logs.handler()
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    propagates, LOG.propagate = LOG.propagate, False
+
+    def undo() -> None:
+        LOG.removeHandler(handler)
+        LOG.propagate = propagates
+
+    closing.callback(undo)
