@@ -49,7 +49,9 @@ class Scripted:
         self.most = max(self.most, self.now)
         try:
             if isinstance(act, dict):
+                act = dict(act)
                 self.billed += act["may_be_billed"]
+                await asyncio.sleep(act.pop("after_s", 0))
                 raise UpstreamFailed(f"{self.name} failed", **act)
             self.billed += 1
             await asyncio.sleep(0 if act == "cut" else act)
@@ -294,6 +296,18 @@ async def test_all_away_is_told_with_the_time_until_one_may_be_back():
 async def test_a_wait_that_ends_before_the_deadline_is_waited_for():
     bad = Scripted("bad", {**FREE, "retry_after_s": 0.05}, 0)
     assert (await pool(bad).complete(ask())).upstream == "bad"
+
+
+async def test_who_waits_when_the_breaker_opens_is_served_when_it_closes():
+    bad = Scripted("bad", {**BILLED, "after_s": 0.03}, 0)
+    settings = BreakerSettings(most_failures=1, open_s=0.05)
+    alone = pool(Member(bad, most_calls=1), breaker=settings)
+    first = asyncio.create_task(alone.complete(ask()))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(alone.complete(ask(seconds=60)))
+    with pytest.raises(UpstreamFailed):
+        await first
+    assert (await asyncio.wait_for(second, 2)).upstream == "bad"
 
 
 async def test_health_checks():

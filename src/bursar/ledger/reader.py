@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.budget import Line
 from bursar.errors import BadInput, LedgerCorrupt
-from bursar.ledger.book import scope_of
 from bursar.ledger.chain import Entry, Replay, ancestors, differences, entry_of
 from bursar.ledger.schema import ACCOUNTS, ENTRIES, HOLDS, META, storage_error
+from bursar.ledger.shelf import scope_of
 from bursar.ledger.views import OpenHold, Totals, Verified, lines_of, open_hold_of, totals_of
 from bursar.limits import Scope
 from bursar.windows import micros

@@ -166,6 +166,8 @@ class Places:
         seat.breaker.ended(self._now(), well=well, decides=place.decides, asked_s=asked_s)
         if self._waiters:
             self.hand_out()
+            if opens_s := seat.breaker.open_s(self._now()):  # nobody else will wake them then
+                asyncio.get_running_loop().call_later(opens_s, self.hand_out)
 
     def hand_out(self) -> None:
         """Gives free places to those who wait."""
