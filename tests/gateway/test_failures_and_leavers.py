@@ -1,4 +1,4 @@
-"""Upstreams that fail, clients that leave, limits that are reached: what is told, what is charged."""
+"""Upstreams that fail, clients that leave, limits reached: what is told, what is charged."""
 
 import json
 import socket
@@ -182,7 +182,7 @@ STRATEGIES = ("self_consistency:m", "best_of_n:m", "auto", "self_consistency:sma
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("model", STRATEGIES)
 def test_strategies_answer_and_their_bills_add_up(gateway, model, streamed):
-    answers = iter("the answer is 4|the answer is 4|the answer is 5|4".split("|") * 100)
+    answers = iter(["the answer is 4", "the answer is 4", "the answer is 5", "4"] * 100)
     gateway.upstream.say = lambda body: Say(next(answers))
     if streamed:
         _, lines = stream_of(gateway, model=model, max_tokens=64)

@@ -109,7 +109,7 @@ class Visit:
             error=self.error,
             seconds=time.perf_counter() - self.began,
             first_token_s=self.first_token_s,
-            queued_s=0.0,
+            queued_s=ask.queued_s if ask else 0.0,
             calls=len(bill.calls) if bill else 0,
             spent=bill.spent if bill else Usage.zero(),
             allowed=bill.allowed if bill else Usage.zero(),

@@ -34,7 +34,7 @@ from bursar.gateway.pieces import as_chunks, said_bytes, usage_of
 from bursar.gateway.seen.traces import CallTrace
 from bursar.gateway.tenants.policy import Decision
 from bursar.gateway.thinking import Thinker
-from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed
+from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed, Who
 from bursar.ledger import Ledger
 from bursar.reason import STRATEGIES
 from bursar.usage import Usage
@@ -339,7 +339,16 @@ class Desk:
                 notes.append(f"max_tokens lowered to {each}, which the budget covers")
         body = with_output(ask.body, each) if answers else ask.body
         one, upper = (model.upper(tokens_in, each * answers, timeout, n) for n in (1, times))
-        call = Call(ask.path, body, self.clock() + timeout, ask.request_id, times)
+        who = Who(
+            ask.principal.tenant,
+            ask.principal.weight,
+            ask.principal.priority,
+            cost=tokens_in + each * answers,
+            worth=_worth(ask, upper),
+            waited=ask.waited,
+        )
+        deadline = self.clock() + timeout
+        call = Call(ask.path, body, deadline, ask.request_id, times, who=who)
         return _Prepared(model, call, tokens_in, each * answers, upper, one, notes)
 
     def _counted(self, prepared: _Prepared, text_bytes: int) -> Tokens:
@@ -437,3 +446,9 @@ def _answer(document: dict[str, Any], bill: Bill) -> Answer:
     if not document.get("usage"):
         document = {**document, "usage": usage_of(bill)}
     return Answer(document, bill)
+
+
+def _worth(ask: Ask, upper: Usage) -> float:
+    """What a request would pay, in times of what it costs at most; 1 where it does not say."""
+    offers = ((ask.limits.get(name), upper.get(name)) for name in ("usd", "tokens"))
+    return max([1.0, *(offer / cost for offer, cost in offers if offer and cost)])

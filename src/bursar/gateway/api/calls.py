@@ -1,4 +1,4 @@
-"""OpenAI's POST endpoints: read, ask the desk, answer in an endpoint's shape, whole or in pieces."""
+"""OpenAI's POST endpoints: read, ask the desk, answer in the endpoint's shape."""
 
 from __future__ import annotations
 
