@@ -260,6 +260,7 @@ def test_an_export_is_downloaded(opened: Open) -> None:
 
 def test_signing_out_shows_nothing_more(opened: Open) -> None:
     page = opened()
+    page.reload()  # what the page knew of the session is lost
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Key", exact=True)).to_be_focused()
     expect(page.locator("#board")).to_be_hidden()

@@ -149,16 +149,14 @@ def test_the_top_are_the_highest_of_all(journal: Journal, span: str, model: str,
 
 def test_series_add_up(journal: Journal) -> None:
     frame = Frame("", "7d", now=NOW)
-    for resource in ("usd", "tokens", "requests"):
+    for resource in ("usd", "tokens", "ended"):
         seen = Look(journal.engine).overview(frame, resource)
         assert len(seen["starts"]) == 7
         for i, start in enumerate(seen["starts"]):
             mine = [r for r in RECORDS if start <= r.began_at < start + 86400]
             found = sum(series["values"][i] for series in seen["series"])
             exact = (
-                len(mine)
-                if resource == "requests"
-                else sum(r.spent.get(resource) or 0 for r in mine)
+                len(mine) if resource == "ended" else sum(r.spent.get(resource) or 0 for r in mine)
             )
             assert found == pytest.approx(exact)  # fmt: skip
 

@@ -27,8 +27,8 @@ from bursar.units import LIMITABLE
 
 PREFIX = "/admin/v1/seen"
 _DEPTH = {"member": 3, "viewer": 2, "admin": 1, "owner": 0}
-RESOURCES = ("requests", *LIMITABLE)
-"""What can be drawn over time."""
+RESOURCES = ("ended", *LIMITABLE)
+"""What can be drawn over time; "ended" counts the requests that ended."""
 
 Authorise = Callable[[Request], Principal]
 """Whoever makes a request, by its session or its key. Raises `Denied`."""

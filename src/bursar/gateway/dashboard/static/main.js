@@ -36,7 +36,7 @@ function drawFigures({ totals, outcomes }) {
     figure("Requests", count(requests), "", `${count(totals.calls)} calls to upstreams`),
     figure("Saved", naive > 0 ? percent(saved / naive) : "–", "", `${dollars(saved)} USD below naive`),
     figure("Median time", seconds(totals.p50_s), "", `99 % within ${seconds(totals.p99_s)}`),
-    figure("Refused or failed", requests ? percent((of("4xx") + of("5xx")) / requests) : "–", "", `${count(of("4xx"))} refused, ${count(of("5xx"))} failed`),
+    figure("Refused or failed", requests ? percent((of("4xx") + of("5xx")) / requests) : "–", "", `${count(of("4xx"))} refused or left, ${count(of("5xx"))} failed`),
   );
 }
 
@@ -163,7 +163,7 @@ function trouble(error) {
 const FILLED = ["whose", "figures", "over-time", "limits", "live-said", "live", "price", "upstreams", "savings", "dearest", "slowest", "models", "teams", "exports"];
 
 // Nothing of what was shown stays in the page for whoever comes next.
-function showSignIn(said = "") {
+function forget() {
   me = null;
   asking?.abort();
   FILLED.forEach((id) => at(id).replaceChildren());
@@ -171,6 +171,10 @@ function showSignIn(said = "") {
   at("team").replaceChildren(h("option", { value: "" }, "All teams"));
   at("model").replaceChildren(h("option", { value: "" }, "All models"));
   filters.reset();
+}
+
+function showSignIn(said = "") {
+  forget();
   at("board").hidden = true;
   at("sign-out").hidden = true;
   at("sign-in").hidden = false;
@@ -267,7 +271,7 @@ at("sign-in-form").addEventListener("submit", async (event) => {
     showSignIn(error.message);
   }
 });
-at("sign-out").addEventListener("click", () => signOut().catch(() => null).then(() => showSignIn()));
+at("sign-out").addEventListener("click", () => signOut().then(() => { forget(); return open(); }).catch(trouble));
 filters.addEventListener("submit", (event) => event.preventDefault());
 filters.addEventListener("change", () => {
   refresh();
