@@ -14,6 +14,7 @@ from bursar.gateway.tenants.store import Tenants
 from bursar.gateway.upstream.pool import Pool
 
 MOST_BUDGETS = 300
+RUNNING = "running"
 _STATES = {"closed": "up", "half open": "trying", "open": "down"}
 
 
@@ -45,6 +46,10 @@ class Present:
 
     def running(self) -> Sequence[Mapping[str, Any]]:
         """See `Now.running`."""
+        return self.metrics.gathered(RUNNING)
+
+    def running_here(self) -> list[dict[str, Any]]:
+        """What this worker tells the others."""
         visits = list(self.counter.live.values())[:50]
         return [
             {
@@ -66,4 +71,5 @@ def _seat(model: str, seat: Mapping[str, Any]) -> dict[str, Any]:
         "model": model,
         "state": _STATES[seat["state"]],
         "in_flight": seat["calls"],
+        "failed_share": seat["failed"] / seat["sent"] if seat["sent"] else 0.0,
     }
