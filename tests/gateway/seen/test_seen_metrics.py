@@ -14,6 +14,7 @@ from seen_site import Account, Moment
 from bursar.gateway.seen.gauges import add_gauges
 from bursar.gateway.seen.journal import Journal
 from bursar.gateway.seen.metrics import MOST_TEAMS, Metrics
+from bursar.ledger import Ledger
 
 
 def samples(text: bytes) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -122,3 +123,15 @@ def test_limits_prices_and_upstreams_are_shown_as_they_stand(tmp_path: Path) -> 
     assert seen["bursar_price_usd", ("usd",)] == 1.34
     metrics.close()
     journal.close()
+
+
+def test_the_ledgers_commits_are_timed() -> None:
+    metrics = Metrics()
+    with Ledger() as ledger:
+        ledger.watch_commits(metrics.commit_took)
+        for _ in range(3):
+            ledger.set_limits("acme", "1 USD")
+    seen = samples(metrics.render())
+    assert seen["bursar_ledger_commit_seconds_count", ()] == 3
+    assert 0 < seen["bursar_ledger_commit_seconds_sum", ()] < 10
+    metrics.close()
