@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seen_places import KINDS, fresh_place
 from seen_records import NOON, record
 from seen_site import Moment, made_up, site
 from sqlalchemy import select
@@ -43,15 +44,17 @@ def within(root: str, record: Record) -> bool:
     return not root or f"{record.account}/".startswith(root + "/")
 
 
-@pytest.fixture(scope="module")
-def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
-    place = tmp_path_factory.mktemp("seen") / "ledger.sqlite"
-    journal = Journal(str(place), every_s=600, clock=lambda: NOW)
-    for each in RECORDS:
-        journal(each)
-    journal.flush()
-    yield journal
-    journal.close()
+@pytest.fixture(scope="module", params=KINDS)
+def journal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Journal]:
+    with fresh_place(request.param, tmp_path_factory.mktemp("seen")) as place:
+        journal = Journal(place, every_s=600, clock=lambda: NOW)
+        for each in RECORDS:
+            journal(each)
+        journal.flush()
+        yield journal
+        journal.close()
 
 
 @pytest.fixture
