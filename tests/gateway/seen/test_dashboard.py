@@ -79,6 +79,9 @@ def opened(browser: Browser, journal: Journal, moment: Moment) -> Iterator[Open]
     assert not [said for said in complaints if "status of 4" not in said]
 
 
+WIDE = """() => [...document.querySelectorAll(":not(.as-table) > .scroll")]
+  .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.ariaLabel)"""
+
 CONTRAST = """() => {
   const parse = (text) => text.match(/[0-9.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
@@ -113,6 +116,10 @@ def test_it_fits_and_is_legible(opened: Open, width: int, theme: str, tmp_path: 
     page.screenshot(path=tmp_path / f"dashboard-{width}-{theme}.png", full_page=True)
     sizes = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert sizes[0] <= sizes[1]
+    wide = (
+        "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth + 1)"
+    )
+    assert page.evaluate(f"{wide}.map((e) => e.ariaLabel)") == []
     assert page.evaluate(CONTRAST) == []
     assert page.locator("#over-time .bar").count() > 20
     assert page.locator("#figures .big").all_inner_texts()[0].endswith("USD")

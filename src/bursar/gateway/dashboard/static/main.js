@@ -74,7 +74,7 @@ function drawTables(data) {
   put(at("savings"), table("Savings by strategy", [
     { title: "Strategy", of: (row) => row.name },
     requests, usd,
-    { title: "Naive", number: true, of: (row) => dollars(naive(row)) },
+    { title: "Naive", number: true, less: true, of: (row) => dollars(naive(row)) },
     { title: "Saved", number: true, of: (row) => (naive(row) > 0 ? percent(row.saved_usd / naive(row)) : "–") },
     { title: "Spent of naive", kind: "wide less", of: (row) => ratio(naive(row) > 0 ? row.usd / naive(row) : 0, `${percent(naive(row) > 0 ? row.usd / naive(row) : 0)} of naive spent`) },
   ], strategies, "Nothing was answered in this range."));
@@ -98,7 +98,7 @@ function requestColumns(first) {
     { title: "Account", kind: "name", of: (row) => [account(row), h("small", {}, `${row.model}${row.error ? ` · ${row.error}` : ""}`)] },
     first,
     { title: "Status", number: true, less: true, of: (row) => h("span", { class: failed(row) ? "status-bad" : null }, String(row.status)) },
-    { title: "Began", number: true, of: (row) => when(row.began_at) },
+    { title: "Began", number: true, kind: "moment", of: (row) => when(row.began_at) },
   ];
 }
 
