@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from bursar.backends.base import Backend, Completion, Request
 from bursar.budget import Budget
-from bursar.errors import BackendError, BadInput
+from bursar.errors import BadInput, Infeasible
 from bursar.gateway.ask import Ask
 from bursar.gateway.bill import Charged
 from bursar.gateway.bounds import prompt_bound
@@ -30,25 +30,14 @@ from bursar.reason.purse import Purse
 from bursar.usage import Usage
 from bursar.workload.tasks.base import Question
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A strategy's answer as a chat completion, and what it was charged for."""
+    """A strategy's answer as a chat completion."""
 
     document: dict[str, Any]
-    calls: list[Charged]
     why: dict[str, Any]
     stopped: str
-
-
-class ThinkingFailed(BackendError):
-    """A strategy got no answer at all; `calls` is what it was charged for trying."""
-
-    def __init__(self, message: str, calls: list[Charged]) -> None:
-        super().__init__(message)
-        self.calls = calls
 
 
 class Thinker:
@@ -68,18 +57,34 @@ class Thinker:
         self._loop.close()
 
     async def think(
-        self, ask: Ask, strategy: str, calls: Mapping[Model, Call], limits: Mapping[str, float]
+        self,
+        ask: Ask,
+        strategy: str,
+        calls: Mapping[Model, Call],
+        limits: Mapping[str, float],
+        spent: list[Charged],
     ) -> Thought:
         """Spend at most `limits` on `ask`, with one call's body for each model.
 
-        Raises `BadInput` where the strategy can't work with the models, `ThinkingFailed`, which
-        says what was spent, where it got no answer.
+        What it is charged for is in `spent` when this ends, however it does. Raises `BadInput`
+        where the strategy can't work with the models, and an upstream's error or `Infeasible`
+        where it got no answer.
         """
         home = asyncio.get_running_loop()
-        return await self._there(_think(ask, strategy, calls, dict(limits), home))
+        ended = home.create_future()
 
-    async def _there(self, work: Coroutine[Any, Any, T]) -> T:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        async def there() -> Thought:
+            try:
+                return await _think(ask, strategy, calls, dict(limits), spent, home)
+            finally:
+                home.call_soon_threadsafe(ended.set_result, None)
+
+        thinking = asyncio.run_coroutine_threadsafe(there(), self._loop)
+        try:
+            return await asyncio.wrap_future(thinking)
+        except asyncio.CancelledError:
+            await ended  # its calls end, and are charged
+            raise
 
 
 async def _think(
@@ -87,6 +92,7 @@ async def _think(
     strategy: str,
     calls: Mapping[Model, Call],
     limits: dict[str, float],
+    spent: list[Charged],
     home: asyncio.AbstractEventLoop,
 ) -> Thought:
     prompt = _prompt(ask.body)
@@ -114,20 +120,16 @@ async def _think(
     prices: list[Round] = []
     try:
         (answer,) = await how.solve([question], bench, prices.append)
-    except BadInput:
-        raise
-    except Exception as failed:
-        raise ThinkingFailed(f"{strategy}: {failed}", _charged(budget, sources)) from failed
-    charged = _charged(budget, sources)
+    finally:
+        spent += _charged(budget, sources)
     text, chosen = _text_of(answer.text, sources, task, question)
     if chosen is None:
-        failures = bench.purse.failures
-        why = str(failures[0]) if failures else "the budget paid for no attempt"
-        raise ThinkingFailed(why, charged)
+        for failure in bench.purse.failures:
+            raise failure
+        raise Infeasible(f"{ask.model}: the budget paid for no attempt; raise it")
     price = prices[-1].price if prices else None
     return Thought(
-        _document(ask, text, charged),
-        charged,
+        _document(ask, text, spent),
         {
             "attempts": answer.attempts,
             "p_right": answer.p_right,
