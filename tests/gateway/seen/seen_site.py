@@ -129,7 +129,7 @@ class Moment:
         return [a for path, a in sorted(self.accounts.items()) if f"{path}/".startswith(below)]
 
     def price(self) -> Mapping[str, float]:
-        return {"usd": 1.34}
+        return {"tokens": 1.34}
 
     def upstreams(self) -> Sequence[Mapping[str, Any]]:
         names = ("name", "model", "state", "in_flight", "p50_s", "failed_share")

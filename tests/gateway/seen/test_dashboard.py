@@ -116,10 +116,7 @@ def test_it_fits_and_is_legible(opened: Open, width: int, theme: str, tmp_path: 
     page.screenshot(path=tmp_path / f"dashboard-{width}-{theme}.png", full_page=True)
     sizes = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert sizes[0] <= sizes[1]
-    wide = (
-        "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth + 1)"
-    )
-    assert page.evaluate(f"{wide}.map((e) => e.ariaLabel)") == []
+    assert page.evaluate(WIDE) == []
     assert page.evaluate(CONTRAST) == []
     assert page.locator("#over-time .bar").count() > 20
     assert page.locator("#figures .big").all_inner_texts()[0].endswith("USD")

@@ -120,7 +120,7 @@ def test_limits_prices_and_upstreams_are_shown_as_they_stand(tmp_path: Path) -> 
     assert seen["bursar_upstream_down", ("haiku", "anthropic")] == 1
     assert seen["bursar_upstream_down", ("large", "far")] == 0.5
     assert seen["bursar_upstream_in_flight", ("small", "local")] == 3
-    assert seen["bursar_price_usd", ("usd",)] == 1.34
+    assert seen["bursar_price", ("tokens",)] == 1.34
     metrics.close()
     journal.close()
 

@@ -22,8 +22,8 @@ def add_gauges(metrics: Metrics, now: Now, journal: Journal) -> None:
     for name, (says, of) in _OF_A_LIMIT.items():
         metrics.gauge(name, says, labels, lambda of=of: _limits(now, of), merge="own")  # type: ignore[misc]
     metrics.gauge(
-        "bursar_price_usd",
-        "What one more unit is worth now, in dollars.",
+        "bursar_price",
+        "The worth of a unit below which nothing is let in now.",
         ("resource",),
         lambda: [((resource,), value) for resource, value in now.price().items()],
         merge="own",

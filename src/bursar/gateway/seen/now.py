@@ -49,7 +49,7 @@ class Now(Protocol):
         ...
 
     def price(self) -> Mapping[str, float]:
-        """Resource -> what one more unit is worth now, in dollars; empty while nothing is short."""
+        """Resource -> the worth of a unit below which none is let in; empty: nothing is short."""
         ...
 
     def upstreams(self) -> Sequence[Mapping[str, Any]]:

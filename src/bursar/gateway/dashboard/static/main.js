@@ -109,11 +109,7 @@ function drawTop({ slowest, dearest }) {
   put(at("slowest"), table("Slowest requests", requestColumns(took), slowest.slice(0, ROWS), "None in this range."));
 }
 
-// A single token is worth next to nothing; a thousand can be read.
-function worth(resource, value) {
-  const many = ["usd", "seconds", "requests", "tool_calls"].includes(resource) ? 1 : 1000;
-  return [`${many === 1 ? "1" : "1k"} ${unit(resource)} is worth `, h("b", {}, `${number("usd", value * many)} USD`), " now"];
-}
+const priceOf = ([resource, value]) => [`The price of ${unit(resource)} is `, h("b", {}, number(resource, value)), ": requests worth less wait outside."];
 
 function drawLive(data) {
   const { running, latest, price, upstreams, now } = data;
@@ -128,8 +124,8 @@ function drawLive(data) {
   ], rows, "No request yet."));
   const prices = Object.entries(price);
   put(at("price"), prices.length
-    ? h("ul", { class: "prices" }, prices.map(([resource, value]) => h("li", {}, worth(resource, value))))
-    : h("p", { class: "soft" }, "Nothing is short: no price."));
+    ? h("ul", { class: "prices" }, prices.map((price) => h("li", {}, priceOf(price))))
+    : h("p", { class: "soft" }, "Nothing is short, so there is no price."));
   put(at("upstreams"), table("Upstreams", [
     { title: "Upstream", of: (row) => [row.name, h("small", {}, row.model)] },
     { title: "State", of: (row) => h("span", { class: `state ${row.state}` }, row.state) },
