@@ -109,6 +109,7 @@ class Gateway:
             present = Present(counter, tenants, metrics)
             metrics.share(RUNNING, present.running_here)
             add_gauges(metrics, present, journal)
+            metrics.gauge("bursar_waiting", "Wait for their turn.", ("model",), present.waiting)
             ledger.watch_commits(metrics.commit_took)
             secret = own_secret(config)
             insecure = bool(config.access.webhook_hosts)

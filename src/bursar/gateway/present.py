@@ -46,6 +46,15 @@ class Present:
                 found.append({"name": model.upstream.name, "model": model.name, "state": "up"})
         return found
 
+    def waiting(self) -> list[tuple[tuple[str], float]]:
+        """Requests that wait for their turn here, by model, for the metrics."""
+        models = list(self.counter.desk.models.values())
+        return [
+            ((model.name,), model.upstream.snapshot()["queue"]["waiting"])
+            for model in models
+            if isinstance(model.upstream, InTurn)
+        ]
+
     def running(self) -> Sequence[Mapping[str, Any]]:
         """See `Now.running`."""
         return self.metrics.gathered(RUNNING)

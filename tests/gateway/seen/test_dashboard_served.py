@@ -25,11 +25,12 @@ pytestmark = [
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Its address, and an admin's key."""
+def gateway(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
+    """Its address, an admin's key and an owner's."""
     place = str(tmp_path / "gateway.sqlite")
     with house_at(place, "acme/search") as house:
         key = house.key("acme/search", "ada", role="admin")[1]
+        owner_key = house.key("acme/search", "root", role="owner")[1]
     config = Config.model_validate(
         {
             "ledger": {"place": place},
@@ -45,13 +46,13 @@ def gateway(tmp_path: Path) -> Iterator[tuple[str, str]]:
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", key
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", key, owner_key
     server.should_exit = True
     thread.join()
 
 
-def test_a_request_is_seen_and_a_budget_edited(gateway: tuple[str, str]) -> None:
-    address, key = gateway
+def test_a_request_is_seen_and_a_budget_edited(gateway: tuple[str, str, str]) -> None:
+    address, key, owner_key = gateway
     asked = {"model": "small", "max_tokens": 4, "messages": [{"role": "user", "content": "3+4="}]}
     bearer = {"authorization": f"Bearer {key}"}
     reply = httpx.post(f"{address}/v1/chat/completions", json=asked, headers=bearer, timeout=30)
@@ -81,3 +82,13 @@ def test_a_request_is_seen_and_a_budget_edited(gateway: tuple[str, str]) -> None
     assert not complaints
     stands = httpx.get(f"{address}/admin/v1/budgets/acme/search", headers=bearer).json()
     assert "25" in stands["limits"]
+    owner = {"authorization": f"Bearer {owner_key}"}
+    page_text = httpx.get(f"{address}/metrics", headers=owner).text
+    for line in (
+        'bursar_requests_total{endpoint="chat/completions",model="small",status="200"} 1.0',
+        'bursar_limit{account="acme/search",resource="usd",window="day"} 25.0',
+        "# TYPE bursar_waiting gauge",
+        "bursar_live_requests 0.0",
+        "bursar_ledger_commit_seconds_count",
+    ):
+        assert line in page_text

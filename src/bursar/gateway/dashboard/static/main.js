@@ -70,14 +70,13 @@ function drawTables(data) {
   const requests = { title: "Requests", number: true, of: (row) => count(row.requests) };
   const ratio = (share, label) => shares("ratio", [["", share]], label);
   const naive = (row) => row.usd + row.saved_usd;
-  const strategies = data.strategies.filter((row) => row.name);
   put(at("savings"), table("Savings by strategy", [
-    { title: "Strategy", of: (row) => row.name },
+    { title: "Strategy", of: nameOr("none") },
     requests, usd,
     { title: "Naive", number: true, less: true, of: (row) => dollars(naive(row)) },
     { title: "Saved", number: true, of: (row) => (naive(row) > 0 ? percent(row.saved_usd / naive(row)) : "–") },
     { title: "Spent of naive", kind: "wide less", of: (row) => ratio(naive(row) > 0 ? row.usd / naive(row) : 0, `${percent(naive(row) > 0 ? row.usd / naive(row) : 0)} of naive spent`) },
-  ], strategies, "Nothing was answered in this range."));
+  ], data.strategies, "Nothing was answered in this range."));
   put(at("models"), table("Models", [
     { title: "Model", of: nameOr("none answered") }, requests, usd,
     { title: "Median", number: true, less: true, of: (row) => seconds(row.p50_s) },
