@@ -12,6 +12,7 @@ actor.py        roles, and what of the tables each may see
 teams.py        organisations and teams
 keys.py         keys: made, changed, rotated, revoked
 budgets.py      limits and soft thresholds, and how full each limit is
+end_users.py    the limits that a key gives each of its end users
 usage.py        what accounts have spent
 audit.py        who changed what
 store.py        `Tenants`: all of these together
