@@ -9,7 +9,7 @@ from typing import Any
 
 from bursar.backends.openai_wire import LimitField, read_usage
 from bursar.backends.secret import Secret
-from bursar.gateway.upstream.base import Call, Chunks, Path, Reply, Tokens
+from bursar.gateway.upstream.base import Call, Chunks, Path, Reply, Tokens, UpstreamFailed
 from bursar.gateway.upstream.http import Server
 from bursar.gateway.upstream.streaming import Streaming
 
@@ -54,8 +54,12 @@ class OpenAIUpstream:
         await self._server.aclose()
 
     async def probe(self) -> None:
-        """Asks for the list of models."""
-        await self._server.get("models", asyncio.get_running_loop().time() + _PROBE_S)
+        """Asks for the list of models. A server that has none to show is there all the same."""
+        try:
+            await self._server.get("models", asyncio.get_running_loop().time() + _PROBE_S)
+        except UpstreamFailed as failed:
+            if failed.status not in (404, 405):
+                raise
 
     async def complete(self, call: Call) -> Reply:
         """See `Upstream.complete`."""
@@ -70,14 +74,16 @@ class OpenAIUpstream:
         """See `Upstream.stream`."""
         body = self._body(call)
         body["stream"] = True
-        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+        options = body.get("stream_options")
+        options = options if isinstance(options, dict) else {}
+        body["stream_options"] = {**options, "include_usage": True}
         reader = _ChunkReader(self._server)
         return Streaming(self._server, reader, call.path, body, call.deadline, sent_id(call))
 
     def _body(self, call: Call) -> dict[str, Any]:
         body = {**call.body, "model": self.model}
         if self._limit_field is not None and call.path != "embeddings":
-            limits = [body.pop(field) for field in _LIMITS if body.get(field) is not None]
+            limits = [limit for field in _LIMITS if type(limit := body.pop(field, None)) is int]
             if limits:
                 body[self._limit_field] = min(limits)
         return body
