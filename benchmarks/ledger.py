@@ -1,7 +1,8 @@
 """Reserve + settle pairs per second: group commit beside one transaction for each operation.
 
 Both run in turn, on the same disk, in the same run; the ratio is what counts. Every commit waits
-for the disk (synchronous=FULL), so pairs per second say more about the disk than about us.
+for the disk (synchronous=FULL), so pairs per second say more about the disk than about us. On an
+event loop, CPU per pair is what counts: how much of a request's cost is its booking.
 
     python benchmarks/ledger.py [--seconds 2] [--rounds 3] [--json]
 """
@@ -27,7 +28,8 @@ from bursar.usage import Usage
 
 RESULTS = Path(__file__).parent / "results" / "ledger.json"
 CALL = Usage(tokens_in=500, tokens_out=200, usd=0.01)
-SYNCS: tuple[Literal["commit", "behind"], ...] = ("commit", "behind")
+Sync = Literal["commit", "behind"]
+SYNCS: tuple[Sync, ...] = ("commit", "behind")
 SETUPS = {  # name -> (processes, threads in each)
     "1 thread": (1, 1),
     "16 threads": (1, 16),
@@ -103,42 +105,89 @@ def many(seconds: float, size: int = 100) -> float:
     return done / seconds
 
 
-def on_a_loop(callers: int, sync: Literal["commit", "behind"], seconds: float) -> dict[str, float]:
-    """Callers on one event loop, each a request at a time, as a gateway books them.
+async def _book(ledger: Ledger, accounts: list[str], seconds: float) -> list[float]:
+    """Each account's caller books a request at a time; how long each pair took."""
+    took: list[float] = []
+    until = time.perf_counter() + seconds
 
-    Accounts are four deep with two windows each. CPU is of the whole process, user and system; the
-    loop's own part is in it. Behind: the bill is on disk before the caller goes on.
-    """
-
-    async def spend(ledger: Ledger, account: str, until: float, took: list[float]) -> None:
+    async def spend(account: str) -> None:
         while (began := time.perf_counter()) < until:
             hold = await ledger.areserve(account, CALL, "call", predicted=CALL)
             await ledger.asettle({hold: CALL}, durable=True)
             took.append(time.perf_counter() - began)
 
-    async def run(ledger: Ledger, accounts: list[str]) -> list[float]:
-        took: list[float] = []
-        until = time.perf_counter() + seconds
-        await asyncio.gather(*(spend(ledger, account, until, took) for account in accounts))
-        return took
+    await asyncio.gather(*map(spend, accounts))
+    return took
 
-    with tempfile.TemporaryDirectory() as folder:
-        accounts = [f"org/team{i % 2}/key{i % 8}/user{i}" for i in range(callers)]
-        with Ledger(Path(folder) / "ledger.sqlite", sync=sync) as ledger:
-            for account in accounts:
-                parts = account.split("/")
-                for depth in range(1, 5):
-                    path = "/".join(parts[:depth])
-                    ledger.set_limits(path, "1e6 USD per day, 1e12 tokens per minute")
-            before = _cpu_s()
-            took = asyncio.run(run(ledger, accounts))
-            cpu = _cpu_s() - before
-            ledger.verify()
+
+def _limited(ledger: Ledger, callers: int) -> list[str]:
+    """Accounts four deep, one for each caller, with two windows each."""
+    accounts = [f"org/team{i % 2}/key{i % 8}/user{i}" for i in range(callers)]
+    for account in accounts:
+        parts = account.split("/")
+        for depth in range(1, 5):
+            path = "/".join(parts[:depth])
+            ledger.set_limits(path, "1e6 USD per day, 1e12 tokens per minute")
+    return accounts
+
+
+def on_a_loop(callers: int, sync: Sync, seconds: float) -> dict[str, float]:
+    """Callers on one event loop, each a request at a time, as a gateway books them.
+
+    CPU is of the whole process, user and system; the loop's own part is in it. A caller goes on
+    when its bill is on disk.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Ledger(Path(folder) / "ledger.sqlite", sync=sync) as ledger,
+    ):
+        accounts = _limited(ledger, callers)
+        before = _cpu_s()
+        took = asyncio.run(_book(ledger, accounts, seconds))
+        cpu = _cpu_s() - before
+        ledger.verify()
     return {
         "pairs_per_second": round(len(took) / seconds, 1),
         "cpu_ms_per_pair": round(1e3 * cpu / len(took), 3),
+        **_latency(took),
+    }
+
+
+def worker(place: str, sync: Sync, callers: int, seconds: float, start: Any, done: Any) -> None:
+    """One of several workers of a gateway."""
+    with Ledger(place, sync=sync, worker=str(os.getpid())) as ledger:
+        accounts = [f"org/team{i % 2}/key{i % 8}/user{i}" for i in range(callers)]
+        start.wait()
+        done.put(asyncio.run(_book(ledger, accounts, seconds)))
+
+
+def workers(processes: int, callers: int, sync: Sync, seconds: float) -> dict[str, float]:
+    """Processes on one SQLite file, each with callers on an event loop."""
+    context = multiprocessing.get_context("forkserver")
+    with tempfile.TemporaryDirectory() as folder:
+        place = str(Path(folder) / "ledger.sqlite")
+        with Ledger(place) as ledger:
+            _limited(ledger, callers)
+        start, done = context.Barrier(processes), context.Queue()
+        running = [
+            context.Process(target=worker, args=(place, sync, callers, seconds, start, done))
+            for _ in range(processes)
+        ]
+        for one in running:
+            one.start()
+        took = [pair for _ in running for pair in done.get()]
+        for one in running:
+            one.join()
+        with Ledger(place) as ledger:
+            ledger.verify()
+    return {"pairs_per_second": round(len(took) / seconds, 1), **_latency(took)}
+
+
+def _latency(took: list[float]) -> dict[str, float]:
+    return {
         "p50_ms": round(1e3 * statistics.median(took), 2),
         "p99_ms": round(1e3 * statistics.quantiles(took, n=100)[98], 2),
+        "max_ms": round(1e3 * max(took), 2),
     }
 
 
@@ -187,6 +236,10 @@ def main() -> None:
             [on_a_loop(callers, sync, asked.seconds) for _ in range(asked.rounds)]
         )
         for callers in (1, 32)
+        for sync in SYNCS
+    }
+    found["4 workers of 8 callers on one file"] = {
+        f"sync={sync}": _median([workers(4, 8, sync, asked.seconds) for _ in range(asked.rounds)])
         for sync in SYNCS
     }
     deep = Budget("1e12 tokens, 1e9 USD").child("key", "1e12 tokens").child("job")

@@ -1,8 +1,20 @@
-"""`Answer`: what spending on one question returned."""
+"""`Answer`: what spending on one question returned, and `Declined`: what was left unbought."""
 
 from dataclasses import dataclass
 
 from bursar.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """What would have come next for a question: `attempts` by `arm`, which were believed to raise
+    P(right) by `gain` for `cost`, in the resource that `asked` (gain per unit) is the price of."""
+
+    arm: str
+    attempts: int
+    gain: float
+    cost: float
+    asked: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +32,5 @@ class Answer:
     usage: Usage
     verified: bool = False
     stopped: str = ""
+    declined: Declined | None = None
+    """Where the price decided: the best that was not bought."""

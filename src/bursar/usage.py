@@ -38,10 +38,9 @@ class Usage:
     @classmethod
     def total(cls, parts: Iterable[Usage]) -> Usage:
         """The sum of `parts`; zero when there are none."""
-        total = _ZERO
-        for part in parts:
-            total = total + part
-        return total
+        columns = zip(*map(_row, parts), strict=True)
+        sums = [None if None in column else sum(column, 0.0) for column in columns]
+        return cls(*sums) if sums else _ZERO
 
     @classmethod
     def from_dict(cls, amounts: Mapping[str, float | None]) -> Usage:

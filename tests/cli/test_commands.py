@@ -8,6 +8,7 @@ import pytest
 
 from bursar.ledger import Ledger
 from bursar.units import RESOURCES
+from bursar.usage import Usage
 from command_line import Ran, bursar
 
 COMMANDS = (
@@ -209,3 +210,17 @@ def test_the_ledger_can_be_looked_into() -> None:
     assert entries[-1]["hash"] == checked["head"]
     for command in ("totals", "show", "verify"):
         assert done(bursar("ledger", command, place)).out
+
+
+def test_the_windows_of_an_account_are_shown() -> None:
+    with Ledger("gateway.sqlite") as ledger:
+        ledger.set_limits("key", "5 USD per day, 60 requests per rolling 1 h, 9 USD")
+        ledger.reserve("key", [Usage(usd=1.5, requests=1)])
+    shown = done(bursar("ledger", "totals", "gateway.sqlite", "--json"))
+    assert "60 requests per rolling 1 h" in shown.err + shown.out
+    (account,) = shown.document["accounts"]
+    assert account["limits"] == {"usd": 9}
+    hour, day = account["windows"]
+    assert (day["window"], day["limit"], day["held"], day["spent"]) == ("day", 5, 1.5, 0)
+    assert (hour["resource"], hour["held"]) == ("requests", 1)
+    assert hour["resets_at"] > day["resets_at"] - 86400

@@ -37,7 +37,8 @@ def test_a_worker_that_is_killed_leaves_nothing_held(place):
     with child, Ledger(place, worker=worker_name()) as ledger:
         (mine,) = ledger.reserve("team/key", [Usage(usd=0.01)], "call")
         assert sorted([worker, worker_name()]) == ledger.workers()
-        assert not is_dead(worker) and sweep(ledger) == {}
+        assert not is_dead(worker)
+        assert sweep(ledger) == {}
 
         os.kill(child.pid, 9)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, though not yet buried
@@ -55,7 +56,8 @@ def test_a_process_that_began_later_is_another_worker():
     assert not is_dead(worker_name())
     assert is_dead(f"{host}/{process}/{int(began) - 1}")
     assert not is_dead(f"elsewhere/{process}/{int(began) - 1}")
-    assert not is_dead("") and not is_dead("anything")
+    assert not is_dead("")
+    assert not is_dead("anything")
 
 
 async def test_workers_elsewhere_have_until_their_holds_expire(place, caplog):

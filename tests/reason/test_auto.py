@@ -87,7 +87,8 @@ def test_worth_ends_spending_early() -> None:
     arena = Arena()
     all_in = arena.run(Auto(), 80_000)
     thrifty = arena.run(Auto(worth=300.0), 80_000)
-    assert (thrifty.spent.tokens or 0) < 0.7 * (all_in.spent.tokens or 0)
+    assert 0.1 < (thrifty.spent.tokens or 0) / (all_in.spent.tokens or 1) < 0.7
+    assert (thrifty.accuracy or 0) > 0.55
     assert {a.stopped for a in thrifty.answers} <= {"price"}
 
 
@@ -104,6 +105,25 @@ def test_says_what_a_round_will_cost_before_it_is_spent() -> None:
     predicted = sum(r.predicted or 0.0 for r in rounds)
     assert predicted == pytest.approx(rounds[-1].spent.tokens or 0, rel=0.1)
     assert all(r.price is not None and r.price >= 0 for r in rounds)
+
+
+def test_says_what_it_bought_and_what_that_was_believed_to_pay() -> None:
+    solution = Arena().run(Auto(), 30_000)
+    bought = [(r.price or 0.0, b) for r in solution.rounds for b in r.by_arm]
+    assert sum(b.attempts for _, b in bought) == sum(a.attempts for a in solution.answers)
+    assert {(b.kind, b.arm) for _, b in bought} == {("simulated", "simulated/sample/T0.7")}
+    assert all(b.gain >= 0.99 * price * b.cost for price, b in bought)
+    assert bought[-1][1].chance == pytest.approx(2 / 3.5, abs=0.1)  # the arena's mean
+
+
+def test_says_of_a_question_what_came_next_and_why_that_was_not_worth_it() -> None:
+    solution = Arena().run(Auto(worth=300.0), 80_000)
+    left = [a.declined for a in solution.answers if a.declined]
+    assert len(left) > 50
+    assert all(d.asked == pytest.approx(1 / 300) for d in left)
+    assert all(0 < d.gain <= 1.001 * d.asked * d.cost for d in left)
+    checked = Arena(checked=True).run(Auto(), 60_000)
+    assert all(a.declined is None for a in checked.answers if a.verified)
 
 
 def test_is_anytime_every_round_has_a_pick_for_every_question() -> None:

@@ -55,6 +55,14 @@ async def test_what_a_wave_did_not_use_pays_for_the_next() -> None:
     assert mine.spent.tokens == 180
 
 
+async def test_each_call_is_a_request_whatever_the_backend_says_of_it() -> None:
+    mine = Purse(Budget("3 requests, 1k tokens"), {"scripted": Scripted()})
+    done = await mine.complete(calls("a", "fail", "b", "c"))
+    assert [d is None for d in done] == [False, False, False, True]
+    assert mine.spent.requests == 3
+    assert mine.upper_bound(calls("a")[0]).requests == 1
+
+
 async def test_a_failed_call_is_charged_what_it_had_spent_and_the_others_go_on() -> None:
     mine = purse(1000)
     done = await mine.complete(calls("a", "fail", "empty", "b"))

@@ -93,6 +93,20 @@ def test_the_headline_says_right_spent_and_price(solve_data: dict[str, Any]) -> 
     assert "80.0 % of 1k tokens; predicted 900 tokens" in text
 
 
+def test_it_says_why_each_arm_was_bought_and_why_a_question_was_left(
+    solve_data: dict[str, Any],
+) -> None:
+    left = {"arm": "tiny-1m", "attempts": 2, "gain": 0.004, "cost": 31, "asked": 0.0003}
+    solve_data["questions"][0] |= {"stopped": "price", "next": left}
+    line = {"kind": "chain", "arm": "tiny-1m", "attempts": 12, "cost": 800, "gain": 2}
+    solve_data["arms"] = [line | {"asked": 0.001, "chance": 0.5}]
+    text = page(parse_record(solve_data))
+    said = "price: 2 more by tiny-1m would buy +0.4 points for 31 tokens; the price asks 0.93"
+    assert said in text
+    cells = "".join(f'<td class="n">{x}</td>' for x in ("12", "800", "2.5", "1", "50 %"))
+    assert cells in text
+
+
 def test_bars_are_as_high_as_the_spend(solve_data: dict[str, Any]) -> None:
     text = page(parse_record(solve_data))
     strips = re.findall(r'<svg class="strip".*?</svg>', text)

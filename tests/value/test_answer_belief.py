@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
+from bursar.value.answer_belief import AnswerBelief, AnswerLaw
+from bursar.value.answer_evidence import Votes
 
 
 def world(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from bursar.cli import calibrating, gateway, look, serving, spend
+from bursar.cli import calibrating, gateway, look, serving, spend, tenancy
 from bursar.cli.screen import fail
 from bursar.errors import BursarError
 
@@ -24,6 +24,8 @@ _commands: tuple[Callable[..., None], ...] = (
 for _command in _commands:
     app.command()(_command)
 app.add_typer(look.ledgers, name="ledger")
+for _name in ("keys", "teams", "budgets"):
+    app.add_typer(getattr(tenancy, _name), name=_name)
 
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C ended."""

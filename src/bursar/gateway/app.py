@@ -5,21 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from bursar.errors import BursarError
 from bursar.gateway.api import Calls, Plain
 from bursar.gateway.api.http import bearer
 from bursar.gateway.config import Config
+from bursar.gateway.dashboard.pages import dashboard_routes
 from bursar.gateway.errors import Failure, failure_of
+from bursar.gateway.local_only import LocalOnly
 from bursar.gateway.models import Model
 from bursar.gateway.opening import Gateway
+from bursar.gateway.principal import Denied, Principal
+from bursar.gateway.seen.views import Views
 from bursar.gateway.tenants.actor import Actor
+from bursar.gateway.tenants.admin import routes as admin_routes
 from bursar.gateway.upstream.base import Path as ApiPath
 
 PATHS: tuple[ApiPath, ...] = ("chat/completions", "completions", "embeddings")
@@ -32,7 +39,10 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.gateway = await Gateway.open(config, watched=watched, shared=shared)
+        gateway = await Gateway.open(config, watched=watched, shared=shared)
+        app.state.gateway = gateway
+        views = Views(gateway.journal.engine, gateway.present, partial(_seen_by, gateway))
+        app.router.routes[:0] = views.routes()  # before the mount that has their prefix
         try:
             yield
         finally:
@@ -45,10 +55,30 @@ def make_app(
             Route("/v1/models/{name:path}", show_model),
             Route("/health", health),
             Route("/metrics", show_metrics),
+            Mount("/admin/v1", routes=admin_routes(lambda request: _gateway(request).office)),
+            *dashboard_routes(),
         ],
+        middleware=[Middleware(LocalOnly)] if config.access.keys == "none" else [],
         lifespan=lifespan,
         exception_handlers={404: _unknown_path, 405: _unknown_path},
     )
+
+
+def _gateway(request: Request) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def _seen_by(gateway: Gateway, request: Request) -> Principal:
+    """Whoever looks at the dashboard, by key or session."""
+    key = bearer(request.scope)
+    if key is None and request.cookies:
+        try:
+            https = request.url.scheme == "https"
+            return gateway.office.sessions.of(request.cookies, https=https).principal
+        except Denied:
+            pass
+    return gateway.counter.directory.find(key)
 
 
 async def show_metrics(request: Request) -> Response:

@@ -108,8 +108,8 @@ def read_ask(
         streamed=streamed,
         wants_usage=streamed and isinstance(wants, dict) and wants.get("include_usage") is True,
         extract=str(options.get("extract") or ""),
-        effort=_effort(body),
         trace=trace,
+        effort=_effort(body),
     )
 
 

@@ -51,8 +51,9 @@ class LedgerAt(_Section):
     """After which the hold of a worker that died is charged at its bound; above `timeout_s`."""
 
     sync: Literal["behind", "commit"] = "behind"
-    """SQLite only. "behind": no answer leaves before its bill is on disk, but a call may leave while
-    its hold is in the operating system's hands (no crash of ours loses it). "commit": neither."""
+    """SQLite only. "behind": no answer leaves before its bill is on disk, but a call may leave
+    while its hold is in the operating system's hands, where no crash of ours loses it. "commit":
+    neither."""
 
     @property
     def where(self) -> str:
@@ -117,8 +118,13 @@ class ModelAt(_Section):
     tokenizer: str = ""
     """A ``tokenizer.json``, to bound prompts more closely than by their bytes."""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
-    hedge_after_s: Positive | None = None
-    """Ask a second upstream when the first has not answered for so long; holds then cover both."""
+    choice: Literal["least_outstanding", "by_weight", "cheapest_first"] = "least_outstanding"
+    """Which upstream a call goes to, of those that work and have room."""
+    hedge_quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Ask a second upstream when the first has taken longer than this share of calls does; holds
+    then cover both."""
+    queue: Annotated[int, Field(ge=0)] = 1024
+    """Calls that may wait for an upstream; above it: 429."""
     upstreams: Annotated[tuple[UpstreamAt, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -143,6 +149,12 @@ class Access(_Section):
     limits: str = ""
     """With keys "none": limits of everybody together, such as "5 USD per day"."""
 
+    secret_env: str = ""
+    """Environment variable with 32 or more random characters, for cookies and webhooks; empty: a
+    private file beside a SQLite ledger, made when it is not there."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts of webhooks that may be private, or answer without https."""
+
     @field_validator("limits")
     @classmethod
     def _readable(cls, text: str) -> str:
@@ -162,8 +174,17 @@ class Requests(_Section):
     """Budget of ``strategy:model`` and ``auto`` without one: so many calls at their bound."""
     auto: tuple[str, ...] = ()
     """Models among which ``auto`` chooses; empty: the first one."""
-    queue: Annotated[int, Field(ge=0)] = 1024
-    """Requests that may wait for an upstream; above it: 429."""
+
+
+class Near(_Section):
+    """What to do near a limit, before anything is refused."""
+
+    near: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """From this share of a limit on, budgets of strategies are cut and cheaper models are used."""
+    fewer: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """To this share."""
+    wait_s: NotNegative = 5.0
+    """A request that does not fit waits, where the limit's period ends within so long."""
 
 
 class Seen(_Section):
@@ -183,6 +204,7 @@ class Config(_Section):
     ledger: LedgerAt = LedgerAt()
     access: Access = Access()
     requests: Requests = Requests()
+    near: Near = Near()
     seen: Seen = Seen()
     models: tuple[ModelAt, ...] = ()
 

@@ -29,8 +29,10 @@ from bursar.gateway.bounds import (
 from bursar.gateway.config import Requests
 from bursar.gateway.errors import Refused
 from bursar.gateway.models import Model
+from bursar.gateway.near import Near
 from bursar.gateway.pieces import as_chunks, said_bytes, usage_of
 from bursar.gateway.seen.traces import CallTrace
+from bursar.gateway.tenants.policy import Decision
 from bursar.gateway.thinking import Thinker
 from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed
 from bursar.ledger import Ledger
@@ -92,6 +94,8 @@ class Desk:
     models: Mapping[str, Model]
     settings: Requests
     thinker: Thinker
+    near: Near | None = None
+    """What to do near a limit; None: only the ledger's limits hold."""
     clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
     """The event loop's, on which deadlines are; it may tick by the millisecond."""
     stopwatch: Callable[[], float] = time.perf_counter
@@ -115,10 +119,11 @@ class Desk:
 
     async def whole(self, ask: Ask) -> Answer:
         """The whole answer. Raises bursar's errors; whatever was spent is booked all the same."""
-        target = self.target(ask)
+        target, way = await self._way(ask)
         if target.strategy:
-            return await self._think(ask, target)
+            return await self._think(ask, target, way)
         prepared = self._prepare(ask, target.models[0])
+        prepared.notes.extend(filter(None, [way.why]))
         if "seconds" in ask.limits and prepared.tokens_out:
             # what has come by then is worth having: ask for it in pieces
             async with self._streaming(ask, prepared) as streaming:
@@ -145,13 +150,34 @@ class Desk:
     @asynccontextmanager
     async def stream(self, ask: Ask) -> AsyncIterator[Streaming]:
         """The answer as it is made. Left early, it stops the upstream and settles what was made."""
-        target = self.target(ask)
+        target, way = await self._way(ask)
         if target.strategy:
-            answer = await self._think(ask, target)
+            answer = await self._think(ask, target, way)
             yield Streaming(as_chunks(answer.document), answer.bill)
             return
-        async with self._streaming(ask, self._prepare(ask, target.models[0])) as streaming:
+        prepared = self._prepare(ask, target.models[0])
+        prepared.notes.extend(filter(None, [way.why]))
+        async with self._streaming(ask, prepared) as streaming:
             yield streaming
+
+    async def _way(self, ask: Ask) -> tuple[Target, Decision]:
+        """What serves `ask`: what it names or, near a limit, what the policy puts in its place."""
+        target = self.target(ask)
+        if self.near is None:
+            return target, Decision(target.models[0].name)
+
+        def upper(name: str, scale: float) -> Usage:
+            models = (self.models[name],) if name in self.models else target.models
+            if not target.strategy:
+                return self._prepare(ask, models[0]).upper
+            limits = self._strategy_limits(ask, models, scale)
+            return strategy_bound(limits, models, self.settings.timeout_s)
+
+        named = target.models[0].name if len(target.models) == 1 else ask.model
+        way = await self.near.way(ask, named, upper, divisible=bool(target.strategy))
+        if way.model != named:
+            target = Target((self.models[way.model],), target.strategy)
+        return target, way
 
     @asynccontextmanager
     async def _streaming(self, ask: Ask, prepared: _Prepared) -> AsyncIterator[Streaming]:
@@ -243,16 +269,23 @@ class Desk:
             for attempt in others
         ]
 
-    async def _think(self, ask: Ask, target: Target) -> Answer:
+    def _strategy_limits(
+        self, ask: Ask, models: Sequence[Model], scale: float = 1.0
+    ) -> dict[str, float]:
+        """The budget of a strategy: the request's own, or some calls at their bound."""
+        prepared = [self._prepare(ask, model, with_limits=False) for model in models]
+        calls = max(1, round(self.settings.strategy_calls * EFFORTS[ask.effort] * scale))
+        most = calls * max(p.tokens_in + p.tokens_out for p in prepared)
+        asked = {name: amount * scale for name, amount in ask.limits.items()}
+        return strategy_limits(asked or {"requests": float(calls)}, models, most)
+
+    async def _think(self, ask: Ask, target: Target, way: Decision) -> Answer:
         """A strategy's answer: one hold covers all that it buys."""
         plain = replace(ask, body={k: v for k, v in ask.body.items() if k != "reasoning_effort"})
         prepared = [self._prepare(plain, model, with_limits=False) for model in target.models]
-        calls = max(1, round(self.settings.strategy_calls * EFFORTS[ask.effort]))
-        most = calls * max(p.tokens_in + p.tokens_out for p in prepared)
-        asked = ask.limits or {"requests": float(calls)}
-        limits = strategy_limits(asked, target.models, most)
+        limits = self._strategy_limits(ask, target.models, way.scale)
         upper = strategy_bound(limits, target.models, self.settings.timeout_s)
-        bill = await self._hold(ask, upper, ask.model, [])
+        bill = await self._hold(ask, upper, ask.model, [way.why] if way.why else [])
         bill.strategy = target.strategy
         began = self.stopwatch()
         spent: list[Charged] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,10 @@ from bursar.gateway.bounds import CountTokens, utf8_bytes
 from bursar.gateway.config import Config, ModelAt, UpstreamAt
 from bursar.gateway.upstream import AnthropicUpstream, OpenAIUpstream
 from bursar.gateway.upstream.base import Tokens, Upstream
+from bursar.gateway.upstream.choice import CHOICES
 from bursar.gateway.upstream.local import open_local
+from bursar.gateway.upstream.places import Member
+from bursar.gateway.upstream.pool import Hedge, Pool, Retry
 from bursar.usage import Usage
 
 JOULES_PER_KWH = 3.6e6
@@ -93,9 +97,33 @@ class Model:
 
 
 def open_upstream(at: ModelAt) -> Upstream:
-    """What serves a model."""
-    (one,) = (_open_one(at, upstream) for upstream in at.upstreams)
-    return one
+    """What serves a model: its upstreams behind one, or the one model in this process."""
+    members = [
+        Member(
+            _open_one(at, upstream),
+            weight=upstream.weight,
+            most_calls=upstream.concurrency,
+            usd_per_mtok=_usd_per_mtok(at, upstream),
+        )
+        for upstream in at.upstreams
+    ]
+    if len(members) == 1 and at.upstreams[0].kind == "local":
+        return members[0].upstream
+    return Pool(
+        at.name,
+        members,
+        rule=CHOICES[at.choice](),
+        most_waiting=at.queue,
+        retry=Retry(rounds=at.retries + 1),
+        hedge=None if at.hedge_quantile is None else Hedge(at.hedge_quantile),
+        clock=time.monotonic,  # the event loop's, and can be read from other threads
+    )
+
+
+def _usd_per_mtok(model: ModelAt, at: UpstreamAt) -> float:
+    """Of as much input as output: by this an upstream is the cheaper one."""
+    price = rates_of(model, at).price
+    return 0.0 if price is None else (price.usd_per_mtok_in + price.usd_per_mtok_out) / 2
 
 
 def _open_one(model: ModelAt, at: UpstreamAt) -> Upstream:

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import LOG, Counter
 from bursar.gateway.desk import Desk
+from bursar.gateway.duty import keep_up
 from bursar.gateway.janitor import keep_sweeping, worker_name
 from bursar.gateway.models import open_models, open_upstream
-from bursar.gateway.principal import Directory, OpenDoor
+from bursar.gateway.near import Near
+from bursar.gateway.own_secret import own_secret
+from bursar.gateway.present import Present
+from bursar.gateway.principal import OpenDoor
 from bursar.gateway.reload import watch
 from bursar.gateway.seen.journal import Journal
 from bursar.gateway.seen.logs import Logs
 from bursar.gateway.seen.metrics import Metrics
 from bursar.gateway.seen.traces import traces
+from bursar.gateway.tenants.admin import Office
+from bursar.gateway.tenants.courier import Courier
 from bursar.gateway.tenants.directory import KeyDirectory
+from bursar.gateway.tenants.policy import Degrading
+from bursar.gateway.tenants.session import Opens, Sessions
 from bursar.gateway.tenants.store import Tenants
+from bursar.gateway.tenants.watch import Watch
+from bursar.gateway.tenants.webhooks import Webhooks
 from bursar.gateway.thinking import Thinker
 from bursar.gateway.upstream.base import Upstream
+from bursar.gateway.upstream.pool import Pool
 from bursar.ledger import Ledger
+
+HEALTH_S = 15.0
+"""Between two looks at an upstream's health."""
 
 
 @dataclass(slots=True)
@@ -39,7 +54,8 @@ class Gateway:
     config: Config
     ledger: Ledger
     counter: Counter
-    tenants: Tenants
+    office: Office
+    present: Present
     journal: Journal
     metrics: Metrics
     logs: Logs
@@ -75,7 +91,9 @@ class Gateway:
             thinker = Thinker()
             closing.callback(thinker.close)
             models = open_models(config, opened)
-            desk = Desk(ledger, models, config.requests, thinker)
+            watch_limits = Watch(tenants.database, ledger, tenants.budgets)
+            near = Near(watch_limits, Degrading(**config.near.model_dump()))
+            desk = Desk(ledger, models, config.requests, thinker, near)
 
             async def close_models() -> None:
                 for model in desk.models.values():
@@ -87,20 +105,39 @@ class Gateway:
             metrics.gauge(
                 "bursar_live_requests", "Under way.", (), lambda: [((), float(len(counter.live)))]
             )
-            beside = [asyncio.create_task(keep_sweeping(ledger))]
+            secret = own_secret(config)
+            insecure = bool(config.access.webhook_hosts)
+            webhooks = Webhooks(tenants.database, secret, insecure=insecure)
+            courier = Courier(webhooks, allowed=frozenset(config.access.webhook_hosts))
+            duties: list[Coroutine[Any, Any, None]] = [
+                keep_sweeping(ledger),
+                keep_up("limits are not watched", watch_limits.look, 1.0),
+                keep_up("webhooks are not sent", courier.deliver, 1.0),
+                keep_up("health is not checked", partial(_check_health, desk), HEALTH_S),
+            ]
             if watched is not None:
-                beside.append(asyncio.create_task(watch(watched, counter, opened)))
-            closing.push_async_callback(_end, beside)
+                duties.append(watch(watched, counter, opened))
+            closing.push_async_callback(_end, [asyncio.create_task(duty) for duty in duties])
             logs.event("start", models=list(models))
             closing.callback(logs.event, "stop")
-            return cls(config, ledger, counter, tenants, journal, metrics, logs, closing.pop_all())
+            return cls(
+                config,
+                ledger,
+                counter,
+                Office(tenants, door, Sessions(door, secret), webhooks),
+                Present(counter, tenants, metrics),
+                journal,
+                metrics,
+                logs,
+                closing.pop_all(),
+            )
 
     async def aclose(self) -> None:
         """Close everything; requests must have ended."""
         await self._closing.aclose()
 
 
-def _door(config: Config, ledger: Ledger, tenants: Tenants, closing: AsyncExitStack) -> Directory:
+def _door(config: Config, ledger: Ledger, tenants: Tenants, closing: AsyncExitStack) -> Opens:
     """Who may come in: whoever has a key, or everybody on this machine."""
     if config.access.keys == "required":
         directory = KeyDirectory(tenants.database).start()
@@ -110,6 +147,11 @@ def _door(config: Config, ledger: Ledger, tenants: Tenants, closing: AsyncExitSt
     if config.access.limits:
         ledger.set_limits(door.principal.account, config.access.limits)
     return door
+
+
+async def _check_health(desk: Desk) -> None:
+    pools = [m.upstream for m in desk.models.values() if isinstance(m.upstream, Pool)]
+    await asyncio.gather(*(pool.check_health() for pool in pools))
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

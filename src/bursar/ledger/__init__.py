@@ -3,6 +3,7 @@
 schema.py       tables, opening, what database errors mean
 chain.py        entries, their hashes, replay
 transaction.py  statements on a plain connection
+shelf.py        what is kept between transactions
 book.py         the ledger inside one transaction
 writer.py       group commit
 disk.py         commits that reach the disk later

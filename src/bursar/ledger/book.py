@@ -8,72 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from bursar.errors import BadInput, BursarError
 from bursar.ledger.chain import ancestors, dump, seal_columns, windows_text
+from bursar.ledger.shelf import Held, Shelf, scope_of
 from bursar.ledger.transaction import Row, Transaction
-from bursar.limits import Charge, Scope, charge, key_parts, refusal
+from bursar.limits import Charge, Scope, charge, refusal
 from bursar.usage import Grains, add_grains
-from bursar.windows import Tally, micros
-
-
-@dataclass(slots=True)
-class Held:
-    """A hold: what its entry says, texts as they are stored, and what became of it.
-
-    `state`: "open", "expired" or "closed"; `stored` when the table has its row.
-    """
-
-    seq: int
-    account: str
-    what: str
-    bound: Grains
-    bound_text: str
-    predicted: str | None
-    price: str | None
-    expires_at: float
-    at: int
-    worker: str
-    state: str
-    stored: bool
-
-    @property
-    def began(self) -> tuple[int, int]:
-        """What says in which window it counts."""
-        return self.seq, self.at
-
-
-@dataclass(slots=True)
-class Shelf:
-    """What a handle knows of the ledger from its last transaction: good while the head is that."""
-
-    seq: int = 0
-    head: str = ""
-    time: float = 0.0
-    accounts: dict[str, Scope] = field(default_factory=dict)
-    stored: set[str] = field(default_factory=set)
-    """Paths of accounts that the table has."""
-    holds: dict[int, Held] = field(default_factory=dict)
-
-    def forget(self) -> None:
-        """Read everything anew."""
-        self.head = ""
-        self.accounts, self.stored, self.holds = {}, set(), {}
-
-
-MOST_ON_SHELF = 100_000
-"""Accounts and holds; more are read anew."""
-
-
-def scope_of(path: str, limits: str, spent: str, held: str, windows: str) -> Scope:
-    """The account that a row of the table holds."""
-    tallies = {}
-    for key, stored in json.loads(windows).items():
-        resource, window = key_parts(key)
-        tallies[key] = Tally.read(resource, window or "", stored)
-    return Scope(path, json.loads(limits), json.loads(spent), json.loads(held), tallies)
+from bursar.windows import micros
 
 
 class Book:
@@ -89,11 +32,7 @@ class Book:
         self._rows, self._shelf = rows, shelf
         self._environment, self._worker = environment, worker
         self._seq, self._head = rows.head()
-        if self._head != shelf.head or self._seq != shelf.seq:
-            shelf.forget()
-            shelf.time = max((row[0] for row in rows.rows(_LAST_TIME, (self._seq,))), default=0.0)
-        elif len(shelf.accounts) + len(shelf.holds) > MOST_ON_SHELF:
-            shelf.forget()
+        shelf.catch_up(rows, self._seq, self._head)
         self.now = max(now, shelf.time)
         self._at = micros(self.now)
         self._changed: set[str] = set()
@@ -242,8 +181,8 @@ class Book:
 
     def _load_accounts(self, accounts: Iterable[str]) -> None:
         known = self._shelf.accounts
-        missing = {p for account in accounts if account not in known for p in ancestors(account)}
-        for some in _chunks(missing - known.keys()):
+        missing = {path for account in accounts for path in ancestors(account)} - known.keys()
+        for some in _chunks(missing):
             query = f"SELECT {_COLUMNS} FROM bursar_accounts WHERE path IN ({_marks(some)})"
             known.update({path: Scope(path) for path in some})
             for row in self._rows.rows(query, some):
@@ -344,7 +283,6 @@ def _marks(items: Sequence[Any]) -> str:
 
 
 _COLUMNS = "path, limits, spent, held, windows"
-_LAST_TIME = "SELECT time FROM bursar_entries WHERE seq = ?"
 _BEGAN = (
     "SELECT h.id, e.account, e.what, e.bound, e.predicted, e.price, e.expires_at, e.time, e.worker,"
     " h.state FROM bursar_holds h JOIN bursar_entries e ON e.seq = h.id"

@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.budget import Line
 from bursar.errors import BadInput, LedgerCorrupt
-from bursar.ledger.book import scope_of
 from bursar.ledger.chain import Entry, Replay, ancestors, differences, entry_of
 from bursar.ledger.schema import ACCOUNTS, ENTRIES, HOLDS, META, storage_error
+from bursar.ledger.shelf import scope_of
 from bursar.ledger.views import OpenHold, Totals, Verified, lines_of, open_hold_of, totals_of
 from bursar.limits import Scope
 from bursar.windows import micros
@@ -34,9 +34,9 @@ class Reader:
         self._reader, self.place, self._clock, self._using = engine, place, clock, using
         self._process = os.getpid()
 
-    def accounts(self) -> list[Totals]:
-        """Every account, by path."""
-        return [totals_of(scope) for _, scope in sorted(self._found(None).items())]
+    def accounts(self, paths: Iterable[str] | None = None) -> list[Totals]:
+        """Every account, or those of at most 1000 `paths` that exist, by path."""
+        return [totals_of(scope) for _, scope in sorted(self._found(paths).items())]
 
     def totals(self, account: str) -> Totals:
         """One account; zero everywhere when nothing was ever charged to it."""

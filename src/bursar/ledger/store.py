@@ -66,7 +66,9 @@ class Ledger(Reader):
         using = threading.Lock() if memory else nullcontext()
         super().__init__(reading(self._engine), shown, clock, using)
         log = log_of(self._engine) if sync == "behind" else None
-        self._writer = Writer(self._engine, shown, clock, environment(), worker, batch, using, log)
+        self._writer = Writer(
+            self._engine, shown, clock, environment(), worker, batch, timeout_s, using, log
+        )
 
     def close(self) -> None:
         """Give back files and connections; open holds stay, and expire."""

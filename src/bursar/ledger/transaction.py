@@ -5,6 +5,8 @@ SQLAlchemy opens, pools and reads; what every request waits for goes straight to
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -45,9 +47,15 @@ class Transaction:
 _HEAD = "SELECT count, head FROM bursar_meta"
 
 
+RETRY_S = 0.0003, 0.001
+"""The first and the longest sleep of a writer that waits for another process's transaction."""
+
+
 @contextmanager
-def writing_on(engine: Engine) -> Iterator[Transaction]:
+def writing_on(engine: Engine, timeout_s: float) -> Iterator[Transaction]:
     """A transaction that is committed at the end, or rolled back on an error.
+
+    Waits at most `timeout_s` for that of another process to end.
 
     The driver's errors are raised as SQLAlchemy's, as those of readers are.
     """
@@ -55,8 +63,8 @@ def writing_on(engine: Engine) -> Iterator[Transaction]:
     pooled = engine.raw_connection()
     try:
         cursor = pooled.cursor()
-        if sqlite:  # a writer takes its lock first: to ask for it later could never be granted
-            cursor.execute("BEGIN IMMEDIATE")
+        if sqlite:
+            _begin(cursor, timeout_s)
         yield Transaction(cursor, sqlite)
         pooled.commit()
         cursor.close()
@@ -71,3 +79,28 @@ def writing_on(engine: Engine) -> Iterator[Transaction]:
         raise
     finally:
         pooled.close()
+
+
+def _begin(cursor: Any, timeout_s: float) -> None:
+    """Take SQLite's one lock for writers at once: to ask for it later could never be granted.
+
+    SQLite's own waiting sleeps up to 100 ms at a time, while a transaction takes one or ten.
+    """
+    until, sleep = time.monotonic() + timeout_s, RETRY_S[0]
+    cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not _busy(error) or time.monotonic() > until:
+                    raise
+            time.sleep(sleep)
+            sleep = min(2 * sleep, RETRY_S[1])
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {round(1000 * timeout_s)}")
+
+
+def _busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the rest says busy with what

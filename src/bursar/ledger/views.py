@@ -50,6 +50,7 @@ class OpenHold:
     bound: Usage
     expires_at: float
     expired: bool
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def open_hold_of(entry: Entry, state: str) -> OpenHold:
         usage_of(entry.bound or {}),
         entry.expires_at or 0.0,
         state == "expired",
+        entry.worker,
     )
 
 

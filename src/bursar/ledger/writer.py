@@ -15,9 +15,10 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.errors import BadInput, BursarError, LedgerCorrupt
-from bursar.ledger.book import Book, Shelf
+from bursar.ledger.book import Book
 from bursar.ledger.disk import Behind
 from bursar.ledger.schema import storage_error
+from bursar.ledger.shelf import Shelf
 from bursar.ledger.transaction import writing_on
 
 T = TypeVar("T")
@@ -59,12 +60,13 @@ class Writer:
         environment: str,
         worker: str,
         batch: int,
+        timeout_s: float,
         using: AbstractContextManager[Any],
         log: str | None,
     ) -> None:
         self._engine, self._place, self._clock = engine, place, clock
         self._environment, self._worker = environment, worker
-        self._batch, self._using = batch, using
+        self._batch, self._timeout_s, self._using = batch, timeout_s, using
         self._shelf = Shelf()
         self._behind = Behind(log, self._tell_on_disk) if log else None
         self._waiting: SimpleQueue[Ticket[Any] | None] = SimpleQueue()
@@ -101,6 +103,7 @@ class Writer:
 
     def on_disk(self) -> asyncio.Future[None]:
         """Done when all that was committed before is on disk."""
+        self._check_open()
         ticket: Ticket[None] = Ticket(lambda _: None)
         ticket.future = asyncio.get_running_loop().create_future()
         if self._behind:
@@ -115,9 +118,12 @@ class Writer:
             self._waiting.put(ticket.undo(ticket.value))  # type: ignore[arg-type]
 
     def _send(self, ticket: Ticket[Any]) -> None:
+        self._check_open()
+        self._waiting.put(ticket)
+
+    def _check_open(self) -> None:
         if not self._thread.is_alive():
             raise BadInput(f"the ledger {self._place} is closed; open it again")
-        self._waiting.put(ticket)
 
     def _write(self) -> None:
         """The writer: commit whatever waits, together, until closed."""
@@ -171,7 +177,7 @@ class Writer:
     def _commit(self, tickets: Sequence[Ticket[Any]]) -> None:
         """Run operations in one transaction. If it can't be written, none of them happened."""
         try:
-            with writing_on(self._engine) as rows:
+            with writing_on(self._engine, self._timeout_s) as rows:
                 book = Book(rows, self._shelf, self._clock(), self._environment, self._worker)
                 book.load(
                     [account for ticket in tickets for account in ticket.accounts],

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from bursar.allocate.streamed import best_option
 from bursar.answer import Answer
 from bursar.price import PacedPrice
-from bursar.reason.auto import Market
 from bursar.reason.base import OnRound, Pick, Round, Work, to_answer
+from bursar.reason.market import Market
 from bursar.reason.profile import Profile
 from bursar.reason.workbench import Workbench
 from bursar.workload.tasks.base import Question
@@ -73,13 +73,14 @@ class AutoStreamed:
         """Buy attempts at the last question of `market` while they are worth the price."""
         bench, bought, spent = market.bench, 0, paced.spent
         while (left := market.left()) > 0:
-            values, costs, ladder = market.offers(left)
+            values, costs = market.offers(left)
             price = paced.after(spent, paced.progress).per_unit
             option = best_option(values[-1], costs[-1], price, left)
             if not option:
                 work.stopped = "verified" if work.verified else "price"
                 break
-            arm, count = ladder[option - 1]
+            index, count = market.ladder[option - 1]
+            arm = market.arms[index]
             refused = await bench.attempt([(work, arm)] * max(1, count // 4))
             bought += max(1, count // 4) - refused
             spent += left - market.left()

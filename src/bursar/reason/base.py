@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from bursar.answer import Answer
+from bursar.answer import Answer, Declined
 from bursar.backends.base import Kept
 from bursar.usage import Usage
 from bursar.workload.tasks.base import Question
@@ -96,6 +96,22 @@ class Pick:
 
 
 @dataclass(frozen=True, slots=True)
+class Bought:
+    """What a round bought of one arm for one kind of question: so many attempts, which were to
+    cost `cost` in all and to make `gain` more answers right.
+
+    `chance`: how often one attempt is right, as is believed after the round.
+    """
+
+    kind: str
+    arm: str
+    attempts: int
+    cost: float
+    gain: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """What one round of buying did: cumulative spend, the price it was bought at, the state."""
 
@@ -105,6 +121,8 @@ class Round:
     picks: tuple[Pick, ...]
     predicted: float | None = None
     """What the round was expected to cost, in the first limited resource; None: no prediction."""
+    by_arm: tuple[Bought, ...] = ()
+    """What was bought, kind by kind and arm by arm, where that was a choice."""
 
 
 OnRound = Callable[[Round], None]
@@ -133,7 +151,7 @@ class Picky(Protocol):
         ...
 
 
-def to_answer(work: Work, pick: Pick) -> Answer:
+def to_answer(work: Work, pick: Pick, declined: Declined | None = None) -> Answer:
     """The answer for `work` when spending has ended."""
     return Answer(
         question_id=work.question.id,
@@ -143,4 +161,5 @@ def to_answer(work: Work, pick: Pick) -> Answer:
         usage=work.usage(),
         verified=work.verified is not None and pick.answer == work.verified,
         stopped=work.stopped or "budget",
+        declined=declined,
     )

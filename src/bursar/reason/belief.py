@@ -3,7 +3,7 @@ and what they would cost. Learned while spending, task by task, from the attempt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bursar.reason.base import Arm, Attempt, Pick, Work
 from bursar.reason.self_consistency import vote
 from bursar.reason.workbench import Workbench
-from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
+from bursar.value.answer_belief import AnswerBelief, AnswerLaw
+from bursar.value.answer_evidence import Votes
 
 Floats = NDArray[np.float64]
 SHARPNESS, FEW = 3.0, 4.0
@@ -20,6 +21,9 @@ SHARPNESS, FEW = 3.0, 4.0
 With more votes it falls as one over the root of their number, as the noise of counting does: what a
 likelihood gets wrong does not average out (LOG.md)."""
 GUESS, SHRINK, RIDGE = 0.4, 2.0, 10.0
+REFIT, STEPS, SETTLED = 1.2, 8, 0.03
+"""The laws are learned again at every round until there is an attempt a question, then when there
+are `REFIT` times the attempts: by `STEPS` of EM, or until one moves them by less than `SETTLED`."""
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class TaskBelief:
 
     All attempts by one model are taken as draws from one rate: a greedy answer is right more often
     than a sample, but it fails where the samples scatter, so counting it as surer misleads there.
+    The laws are learned again when the attempts have grown by `REFIT`.
     """
 
     works: list[Work]
@@ -35,54 +40,74 @@ class TaskBelief:
     checked: bool
     start: AnswerLaw | None = None
     answers: AnswerBelief = field(init=False)
-    _names: list[list[str]] = field(init=False)
+    _seen: list[int] = field(init=False)
+    """Attempts and closed arms of each question."""
+    _learned: int = 0
+    """From how many attempts the laws were learned."""
+    _picks: list[Pick] = field(init=False)
 
     def __post_init__(self) -> None:
         guess = AnswerLaw.guess([0.0] * len(self.backends))
         self.answers = AnswerBelief(len(self.works), self.start or guess, checked=self.checked)
-        self.update(refit=False)
+        self._seen = [0] * len(self.works)
+        self._picks = [Pick(None, None)] * len(self.works)
 
-    def update(self, refit: bool = True) -> None:
-        """Take in the attempts bought since."""
-        self._names = []
-        self.answers.observe([self._votes(w) for w in self.works])
-        if refit:
-            self.answers.refit()
+    def update(self) -> tuple[list[int], bool]:
+        """Take in the attempts bought since: which questions have new ones, and whether the laws
+        were learned again, so that all are believed of otherwise."""
+        sizes = [len(work.attempts) + len(work.closed) for work in self.works]
+        fresh = [i for i, size in enumerate(sizes) if size != self._seen[i]]
+        if not fresh:
+            return fresh, False
+        self._seen = sizes
+        self.answers.observe([self._votes(self.works[i]) for i in fresh], np.array(fresh))
+        known = sum(sizes)
+        if len(sizes) < known < REFIT * self._learned:
+            self._pick(fresh)
+            return fresh, False
+        self._learned = known
+        self.answers.refit(STEPS, SETTLED)
+        self._pick(fresh if self.checked else range(len(self.works)))
+        return fresh, True
 
     def picks(self) -> list[Pick]:
-        """The answer to each question, and the probability that the leading one is right.
-
-        Among answers the votes decide, each with its weight: the belief says how sure to be.
-        """
-        out = []
-        for i, work in enumerate(self.works):
-            if work.verified is not None:
-                out.append(Pick(work.verified, 1.0))
-            elif self.checked:  # all refused; a refused answer is still better than none
-                last = next((a.answer for a in reversed(work.attempts) if a.answer), None)
-                out.append(Pick(last, 0.0 if work.attempts else None))
-            else:
-                sharp = SHARPNESS * min(1.0, (FEW / max(len(work.attempts), 1)) ** 0.5)
-                best = vote(work.attempts, [weight_of(a, sharp) for a in work.attempts]).answer
-                out.append(Pick(best, float(self.answers.p_right[i]) if work.attempts else None))
-        return out
+        """The answer to each question, and the probability that the leading one is right."""
+        return self._picks
 
     def after(self, arm: Arm, ms: Sequence[int]) -> Floats:
         """(questions, len(ms)): P(right) after m more attempts by `arm`, never below now."""
         return self.answers.after(self.backends.index(arm.backend), ms)
 
+    def chance(self, arm: Arm) -> float:
+        """How often one attempt by `arm` is right, over the questions of the task."""
+        return self.answers.chance(self.backends.index(arm.backend))
+
+    def _pick(self, rows: Iterable[int]) -> None:
+        """Among answers the votes decide, each with its weight: the belief says how sure to be."""
+        p_right = self.answers.p_right.tolist()
+        for i in rows:
+            work = self.works[i]
+            if not work.attempts:
+                continue
+            if work.verified is not None:
+                self._picks[i] = Pick(work.verified, 1.0)
+            elif self.checked:  # all refused; a refused answer is still better than none
+                last = next((a.answer for a in reversed(work.attempts) if a.answer), None)
+                self._picks[i] = Pick(last, 0.0)
+            else:
+                sharp = SHARPNESS * min(1.0, (FEW / max(len(work.attempts), 1)) ** 0.5)
+                best = vote(work.attempts, [weight_of(a, sharp) for a in work.attempts]).answer
+                self._picks[i] = Pick(best, p_right[i])
+
     def _votes(self, work: Work) -> Votes:
-        names: list[str] = []
+        names: dict[str, int] = {}
         index = []
         for attempt in work.attempts:
             if attempt.answer is None or (self.checked and not attempt.verified):
                 index.append(-1)
-                continue
-            if attempt.answer not in names:
-                names.append(attempt.answer)
-            index.append(names.index(attempt.answer))
-        self._names.append(names)
-        right = names.index(work.verified) if work.verified in names else None
+            else:
+                index.append(names.setdefault(attempt.answer, len(names)))
+        right = names.get(work.verified) if work.verified is not None else None
         arms = [self.backends.index(a.arm.backend) for a in work.attempts]
         return Votes(arms, index, right, likelihood_of(work.attempts[0]) if work.attempts else None)
 
@@ -106,53 +131,96 @@ def likelihood_of(attempt: Attempt) -> float | None:
 
 @dataclass(slots=True)
 class CostBelief:
-    """What one attempt by an arm costs in one resource, learned per task.
+    """What one attempt by each backend costs at each question of a task, learned in running sums.
 
     A line through (prompt length, measured cost), and each question's own mean shrunk to it with
     the weight of `SHRINK` attempts. An arm not
     measured yet is taken to use the share of its bound that others did, or else `GUESS` of it.
     """
 
+    works: list[Work]
     bench: Workbench
-    resource: str
+    resources: tuple[str, ...]
+    _bounds: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    _sums: dict[tuple[Arm, str], CostSums] = field(default_factory=dict)
+    _used: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Of each resource, what was used and what could have been."""
+    _seen: list[int] = field(init=False)
 
-    def of(self, works: Sequence[Work], arm: Arm) -> Floats:
+    def __post_init__(self) -> None:
+        self._seen = [0] * len(self.works)
+
+    def update(self, rows: Iterable[int]) -> None:
+        """Take in what was bought since for the questions `rows`."""
+        for i in rows:
+            for attempt in self.works[i].attempts[self._seen[i] :]:
+                _, bounds = self.bounds(attempt.arm.backend)
+                for k, resource in enumerate(self.resources):
+                    if (cost := attempt.usage.get(resource)) is not None:
+                        self._take(attempt.arm, resource, i, cost, float(bounds[k, i]))
+            self._seen[i] = len(self.works[i].attempts)
+
+    def of(self, arm: Arm, resource: str) -> Floats:
         """(questions,) expected cost of one attempt."""
-        bounds = [self.bench.upper_bound(w, arm) for w in works]
-        length = np.array([b.tokens_in or 0.0 for b in bounds])
-        bound = np.array([b.get(self.resource) or 0.0 for b in bounds])
-        seen = [
-            (i, c)
-            for i, w in enumerate(works)
-            for a in w.attempts
-            if a.arm == arm and (c := a.usage.get(self.resource)) is not None
-        ]
-        if not seen:
-            return np.maximum(self._usual_share(works) * bound, 1e-12)
-        rows = np.array([i for i, _ in seen])
-        cost = np.array([c for _, c in seen], dtype=float)
-        line = _line(length[rows], cost)
-        expected = np.clip(line[0] + line[1] * length, 0.2 * cost.mean(), None)
-        count = np.bincount(rows, minlength=len(works))
-        total = np.bincount(rows, cost, len(works))
-        mean = (total + SHRINK * expected) / (count + SHRINK)
-        return np.asarray(np.clip(mean, 1e-12, np.where(bound > 0, bound, np.inf)))
+        length, bounds = self.bounds(arm.backend)
+        bound = bounds[self.resources.index(resource)]
+        sums = self._sums.get((arm, resource))
+        if sums is None:
+            used, possible = self._used.get(resource, (0.0, 0.0))
+            share = used / possible if possible > 0 else GUESS
+            return np.asarray(np.maximum(share * bound, 1e-12))
+        return np.asarray(np.clip(sums.means(length), 1e-12, np.where(bound > 0, bound, np.inf)))
 
-    def _usual_share(self, works: Sequence[Work]) -> float:
-        """Which share of its bound an attempt used, over all arms; `GUESS` before any."""
-        used = bound = 0.0
-        for work in works:
-            for attempt in work.attempts:
-                cost = attempt.usage.get(self.resource)
-                most = self.bench.upper_bound(work, attempt.arm).get(self.resource)
-                if cost is not None and most is not None:
-                    used, bound = used + cost, bound + most
-        return used / bound if bound > 0 else GUESS
+    def bounds(self, backend: str) -> tuple[Floats, Floats]:
+        """(questions,) prompt length, and (resources, questions) the most that an attempt uses,
+        however warm."""
+        if backend not in self._bounds:
+            arm = Arm(backend, self.bench.temperature)
+            most = [self.bench.upper_bound(w, arm) for w in self.works]
+            self._bounds[backend] = (
+                np.array([b.tokens_in or 0.0 for b in most]),
+                np.array([[b.get(r) or 0.0 for b in most] for r in self.resources]),
+            )
+        return self._bounds[backend]
+
+    def _take(self, arm: Arm, resource: str, i: int, cost: float, bound: float) -> None:
+        if (arm, resource) not in self._sums:
+            self._sums[arm, resource] = CostSums(np.zeros((2, len(self.works))))
+        length = float(self.bounds(arm.backend)[0][i])
+        self._sums[arm, resource].take(i, length, cost)
+        used, possible = self._used.get(resource, (0.0, 0.0))
+        self._used[resource] = used + cost, possible + bound
 
 
-def _line(x: Floats, y: Floats) -> tuple[float, float]:
-    """Least squares; until x varies, a cost is taken to grow in proportion to the length."""
-    centre = x - x.mean()
-    proportional = y.mean() / max(x.mean(), 1.0)
-    slope = float((centre @ (y - y.mean()) + RIDGE * proportional) / (centre @ centre + RIDGE))
-    return float(y.mean() - slope * x.mean()), slope
+@dataclass(slots=True)
+class CostSums:
+    """Of one arm's attempts: (2, questions) how many and what they cost, and the sums of a line
+    of cost over prompt length."""
+
+    by_question: Floats
+    count: int = 0
+    length: float = 0.0
+    cost: float = 0.0
+    squares: float = 0.0
+    products: float = 0.0
+
+    def take(self, i: int, length: float, cost: float) -> None:
+        """One more attempt, at question `i`."""
+        self.by_question[0, i] += 1
+        self.by_question[1, i] += cost
+        self.count += 1
+        self.length += length
+        self.cost += cost
+        self.squares += length * length
+        self.products += length * cost
+
+    def means(self, length: Floats) -> Floats:
+        """(questions,) expected cost. Until the length varies, it is taken to grow with it."""
+        x, y = self.length / self.count, self.cost / self.count
+        proportional = y / max(x, 1.0)
+        together = self.products - self.count * x * y
+        alone = max(0.0, self.squares - self.count * x * x)
+        slope = (together + RIDGE * proportional) / (alone + RIDGE)
+        expected = np.maximum(y + slope * (length - x), 0.2 * y)
+        count, total = self.by_question
+        return np.asarray((total + SHRINK * expected) / (count + SHRINK))

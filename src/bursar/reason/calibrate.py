@@ -15,7 +15,8 @@ from bursar.reason.profile import Profile, task_entry
 from bursar.reason.solve import grade
 from bursar.reason.workbench import Workbench
 from bursar.value import Saturation, majority_at_k, pass_at_k
-from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
+from bursar.value.answer_belief import AnswerBelief, AnswerLaw
+from bursar.value.answer_evidence import Votes
 from bursar.workload.tasks.base import Question, Task
 
 MIN_SAMPLES = 4

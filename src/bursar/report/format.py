@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from bursar.report.record import ReceiptLine
+from bursar.report.record import QuestionLine, ReceiptLine
 from bursar.report.serving_record import HostedRecord, Instances
 from bursar.units import format_amount
 
@@ -123,6 +123,22 @@ def price(value: float | None, resource: str) -> str:
     if value is None:
         return "unknown"
     return f"{price_number(value, resource)} right answers per {price_unit(resource)[1]}"
+
+
+def worth(gain: float, cost: float, resource: str) -> str:
+    """What a spend was to buy per `price_unit`: (2.0 right answers, 4000 tokens) -> "0.5"."""
+    return price_number(gain / cost, resource) if cost > 0 else UNKNOWN
+
+
+def why(line: QuestionLine, resource: str) -> str:
+    """Why no more was spent on a question: what was left to buy, and what the price asked."""
+    if line.next is None:
+        return line.stopped
+    arm, attempts, cost = line.next.arm, line.next.attempts, line.next.cost
+    what = f"one more by {arm}" if attempts == 1 else f"{attempts} more by {arm}"
+    asked = 100 * line.next.asked * cost
+    gain = f"+{100 * line.next.gain:.2g} points for {format_amount(resource, cost)}"
+    return f"{line.stopped}: {what} would buy {gain}; the price asks {asked:.2g}"
 
 
 def difference(predicted: float | None, measured: float | None) -> str:

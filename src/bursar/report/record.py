@@ -19,6 +19,17 @@ from bursar.report.parts import Amount, Amounts, Part, Run, Share
 from bursar.report.serving_record import PlanRecord, SimulateRecord
 
 
+class NextLine(Part):
+    """What would have come next: `attempts` by `arm`, believed to raise P(right) by `gain` for
+    `cost`, where the price asked `asked` per unit of the record's `resource`."""
+
+    arm: str
+    attempts: int
+    gain: Share
+    cost: Amount
+    asked: Amount
+
+
 class QuestionLine(Part):
     """One question: what was answered, whether it is right, and what it took."""
 
@@ -35,6 +46,8 @@ class QuestionLine(Part):
     samples: int | None = None
     stopped: str = ""
     """Why no more was spent on it, in a few words."""
+    next: NextLine | None = None
+    """Where the price decided: the best that was not bought."""
 
     def spent(self, resource: Literal["tokens", "usd"]) -> float | None:
         """What the question took of one of the two resources that are known by question."""
@@ -54,6 +67,22 @@ class Round(Part):
     correct: int | None = None
     """Answers right so far; None when nobody knows."""
     answered: int | None = None
+
+
+class ArmLine(Part):
+    """What was bought of one arm for one kind of question, and what it was believed to be worth."""
+
+    kind: str
+    arm: str
+    attempts: int
+    cost: Amount
+    """What the attempts were to cost in all, in the record's `resource`."""
+    gain: Amount
+    """How many more answers they were to make right."""
+    asked: Amount | None = None
+    """The price at which they were bought: right answers per unit, mean over the cost."""
+    chance: Share
+    """How often one attempt is right, as was believed in the end."""
 
 
 class Baseline(Part):
@@ -112,6 +141,8 @@ class SolveRecord(Run):
     high: Share | None = None
     questions: tuple[QuestionLine, ...]
     rounds: tuple[Round, ...] = ()
+    arms: tuple[ArmLine, ...] = ()
+    """For a strategy that chooses between arms."""
     baselines: tuple[Baseline, ...] = ()
     receipt: ReceiptRecord = ReceiptRecord()
 

@@ -18,6 +18,8 @@ from bursar.report.format import (
     receipt_cells,
     share,
     unit,
+    why,
+    worth,
 )
 from bursar.report.record import QuestionLine, SolveRecord
 from bursar.units import format_amount
@@ -46,6 +48,7 @@ def solve_body(record: SolveRecord) -> str:
             _headline(record),
             f'<div class="two">{charts}</div>',
             _where(record),
+            _why(record),
             _receipt(record),
             facts(
                 "Settings",
@@ -143,7 +146,7 @@ def _where(record: SolveRecord) -> str:
             count(q.samples),
             count(q.tokens),
             dollars(q.usd),
-            q.stopped,
+            why(q, record.resource),
         )
         for q in record.questions
     )
@@ -153,6 +156,35 @@ def _where(record: SolveRecord) -> str:
         "Where the budget went",
         "One bar per question, as high as what it took; sorted by outcome, then by spend.",
         f"{legend(kinds)}{strips}<details><summary>Every question</summary>{every}</details>",
+    )
+
+
+def _why(record: SolveRecord) -> str:
+    """What was bought for which kind of question, and what it was believed to pay."""
+    if not record.arms:
+        return ""
+    key = record.resource
+    per, name = price_unit(key)[1], unit(key)
+    head = ("kind", "bought", "attempts", name, f"right per {per}, believed", "the price asked",
+            "one attempt is right")  # fmt: skip
+    lines = (
+        (
+            line.kind,
+            line.arm,
+            count(line.attempts),
+            dollars(line.cost) if key == "usd" else count(float(f"{line.cost:.3g}")),
+            worth(line.gain, line.cost, key),
+            price_number(line.asked, key),
+            share(line.chance, 0),
+        )
+        for line in record.arms
+    )
+    return section(
+        "Why it was bought",
+        "For each kind of question: what was bought, how many more right answers that was believed "
+        "to make, and what the price asked at the time. Why each question was left as it is stands "
+        "with the questions, above.",
+        table(head, lines, numeric=range(2, 7)),
     )
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from bursar.answer import Answer
 from bursar.budget import Line
-from bursar.reason.base import Pick, Round
+from bursar.reason.base import Bought, Pick, Round
 from bursar.reason.compare import Row, Standing, interval
 from bursar.reason.solve import Solution, grade
 from bursar.receipt import Receipt
 from bursar.report.record import (
+    ArmLine,
     Baseline,
     CompareRecord,
     CompareRow,
+    NextLine,
     Place,
     QuestionLine,
     ReceiptLine,
@@ -140,6 +142,7 @@ def solve_record(
         "high": high,
         "questions": _questions(questions, solution),
         "rounds": _rounds(solution, resource),
+        "arms": _arms(solution.rounds),
         "receipt": _receipt(spent, job.models, predicted),
         "settings": {**job.settings(), "expected right": _expected(believed)},
     }
@@ -220,6 +223,7 @@ def summary(record: SolveRecord, out: Any) -> dict[str, Any]:
         "run_dir": str(out),
         "strategy": record.strategy,
         "model": record.model,
+        "arms": [line.model_dump() for line in record.arms],
         "baselines": [b.model_dump() for b in record.baselines],
         "receipt": [line.model_dump() for line in record.receipt.lines],
     }
@@ -238,6 +242,7 @@ def _questions(questions: Sequence[Question], solution: Solution) -> list[Questi
             usd=a.usage.usd,
             samples=a.attempts,
             stopped=a.stopped,
+            next=None if a.declined is None else NextLine(**asdict(a.declined)),
         )
         for q, a, right in zip(questions, solution.answers, solution.correct, strict=True)
     ]
@@ -257,6 +262,30 @@ def _rounds(solution: Solution, resource: str) -> list[RoundRecord]:
             zip(solution.rounds, solution.right_by_round, strict=True), start=1
         )
     ]
+
+
+def _arms(rounds: Sequence[Round]) -> list[ArmLine]:
+    """What was bought, by kind of question and arm, over all rounds."""
+    bought: dict[tuple[str, str], list[tuple[Bought, float | None]]] = {}
+    for now in rounds:
+        for each in now.by_arm:
+            bought.setdefault((each.kind, each.arm), []).append((each, now.price))
+    lines = []
+    for (kind, arm), parts in sorted(bought.items()):
+        cost = sum(b.cost for b, _ in parts)
+        paid = [b.cost * price for b, price in parts if price is not None]
+        lines.append(
+            ArmLine(
+                kind=kind,
+                arm=arm,
+                attempts=sum(b.attempts for b, _ in parts),
+                cost=cost,
+                gain=sum(b.gain for b, _ in parts),
+                asked=sum(paid) / cost if len(paid) == len(parts) and cost else None,
+                chance=parts[-1][0].chance,
+            )
+        )
+    return lines
 
 
 def _receipt(spent: Spent, models: Sequence[str], predicted: float | None) -> ReceiptRecord:

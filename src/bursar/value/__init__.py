@@ -20,7 +20,8 @@ rag_allocation   documents, demonstrations and iterations of retrieval
 kinetics, edge_reasoning   that menu with costs of a full device, and before a deadline
 """
 
-from bursar.value.answer_belief import AnswerBelief, AnswerLaw, Votes
+from bursar.value.answer_belief import AnswerBelief, AnswerLaw
+from bursar.value.answer_evidence import Votes
 from bursar.value.arm_difficulty import ArmDifficulty
 from bursar.value.base import ValueCurve
 from bursar.value.difficulty import BetaDifficulty

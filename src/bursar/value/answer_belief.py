@@ -10,50 +10,45 @@ likely the first text was, may tell easy questions from hard ones before any agr
 laws are learned from the attempts themselves by expectation-maximisation over the hypothesis
 "this answer is right". Where attempts are checked, the checker settles the hypothesis.
 
-A question has a row per hypothesis: each of its `HYPOTHESES` leading answers, and "none of those
-seen". Everything is computed for all rows at once.
+A question has a slot per hypothesis: each of its leading answers, and "none of those seen"
+(`answer_evidence`). Everything is computed for all questions at once, and again only for those
+that have new attempts, until the laws are learned anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp, ndtr
 
+from bursar.value.answer_evidence import (
+    ALPHAS,
+    HYPOTHESES,
+    TINY,
+    Bools,
+    Evidence,
+    Rows,
+    Scale,
+    Votes,
+    likelihood,
+)
 from bursar.value.arm_difficulty import (
     EASES,
-    LOG_RIGHT,
     LOG_WRONG,
     RATES,
     ArmDifficulty,
     moment_sums,
 )
+from bursar.value.base import Floats, Ints
+from bursar.value.overtaking import overtake
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-HYPOTHESES = 3
-ALPHAS = np.array([0.5, 2.0, 8.0, 32.0])
 _TYPICAL_ALPHAS = (0.03, 0.17, 0.6, 0.2)
 _ALPHA_QUESTIONS = _TRUST_QUESTIONS = 20.0
 """How many questions the first guess at the shares of `ALPHAS` counts as."""
-
-
-@dataclass(frozen=True, slots=True)
-class Votes:
-    """The attempts on one question: per attempt its arm and its answer's index (-1: no answer, or
-    one that a checker refused).
-
-    `right` is the index of the answer known to be right, if any; -1: none of those given is.
-    """
-
-    arms: Sequence[int]
-    answers: Sequence[int]
-    right: int | None = None
-    hint: float | None = None
-    """Something that rises with the ease of the question, on any scale; None: nothing."""
+_NEGLIGIBLE = 1e-9
+_DEAD = -1e9
+"""Stands for log 0 where differences are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,8 @@ class AnswerBelief:
     """Beliefs about all questions of one task, learned together, from `start` on.
 
     `checked`: a checker sees every attempt, so one right attempt suffices. `observe` takes in what
-    is known now, `refit` learns the laws, `p_right`, `leader` and `after` answer.
+    is known now, `refit` learns the laws, `p_right`, `leader` and `after` answer. Only what was
+    observed anew is thought through again, unless the laws have changed.
     """
 
     def __init__(self, num_questions: int, start: AnswerLaw, *, checked: bool = False) -> None:
@@ -89,7 +85,20 @@ class AnswerBelief:
         self.rates = ArmDifficulty(num_questions, self.num_arms)
         self.rates.start(start.mean, start.slope, start.spread, start.questions)
         self.alphas, self.trust = np.array(start.alphas), start.trust
-        self.observe([Votes((), ())] * num_questions)
+        self._evidence = Evidence.none(num_questions, self.num_arms, 1 if checked else HYPOTHESES)
+        self._hints = np.full(num_questions, np.nan)
+        self._scale = Scale()
+        slots = self._evidence.answer.shape
+        self.log_posterior, self._lead, self._rival_share = (np.zeros(slots) for _ in range(3))
+        self.p_right, self.leader = np.zeros(slots[0]), np.full(slots[0], -1)
+        self._leads = np.zeros(slots, dtype=np.bool_)
+        self._futures: dict[tuple[int, tuple[int, ...]], tuple[Floats, Bools]] = {}
+        self._infer(np.arange(num_questions))
+
+    @property
+    def trials(self) -> Floats:
+        """(questions, arms) attempts observed."""
+        return self._evidence.trials
 
     def law(self) -> AnswerLaw:
         """What has been learned so far."""
@@ -101,116 +110,112 @@ class AnswerBelief:
         seen += self.start.questions
         return AnswerLaw(mean, slope, spread, shares, self.trust, seen)
 
-    def observe(self, votes: Sequence[Votes]) -> None:
-        """What is known now, one `Votes` per question."""
-        self._size = len(votes)
-        lengths = [len(v.answers) for v in votes]
-        self._q = np.repeat(np.arange(len(votes)), lengths)
-        self._arm = _flat(v.arms for v in votes).astype(np.int64)
-        self._named = _flat(v.answers for v in votes).astype(np.int64)
-        self.trials = np.zeros((len(votes), self.num_arms))
-        np.add.at(self.trials, (self._q, self._arm), 1.0)
-        self._hint = _standard([v.hint for v in votes])
-        self._lay_rows(votes)
-        self._infer()
+    def observe(self, votes: Sequence[Votes], which: Ints | None = None) -> None:
+        """What is known now, one `Votes` per question, or per question of `which`."""
+        rows = np.arange(len(self._hints)) if which is None else which
+        self._evidence.lay(rows, votes, self.checked)
+        self._hints[rows] = [np.nan if v.hint is None else v.hint for v in votes]
+        if which is None:
+            self._scale = Scale.of(self._hints)
+        self._infer(rows)
 
-    def refit(self, steps: int = 4) -> None:
-        """Learn the laws from everything observed: `steps` of EM from the present laws."""
+    def refit(self, steps: int = 4, settled: float = 0.0) -> None:
+        """Learn the laws from everything observed: `steps` of EM from the present laws, fewer where
+        one moves no arm's mean and slope by as much as `settled`."""
         if not self.trials.any():
             return
+        self._scale = Scale.of(self._hints)
+        hint = self._scale.standard(self._hints)
+        rows = Rows.of(self._evidence)
         for _ in range(steps):
-            weight = np.exp(self.log_posterior)
-            self._learn_rates(weight)
-            self._learn_alphas(weight)
-            self._infer()
+            log_ease = self._prior(hint)[rows.question] + rows.given_ease(self.rates.laws)
+            marginal, ease = _normalised(log_ease)
+            scatter = rows.scatter + np.log(self.alphas)
+            log_scatter, alpha = _normalised(scatter)
+            weight = rows.weights(marginal + log_scatter)
+            ease *= weight[:, None]
+            before = np.concatenate([self.rates.mean, self.rates.slope])
+            self._learn_trust(rows, ease, hint)
+            self._learn_rates(rows, ease)
+            self._learn_alphas(weight * (rows.num_wrong > 1), alpha)
+            now = np.concatenate([self.rates.mean, self.rates.slope])
+            if np.abs(now - before).max() < settled:
+                break
+        self._infer(np.arange(len(hint)))
 
     def after(self, arm: int, counts: Sequence[int]) -> Floats:
         """(questions, len(counts)): P(right) after that many more attempts by `arm`, at least now.
 
-        Checked, one right attempt suffices. Else the right answer must come to lead: given each
-        hypothesis and its rate p, the lead over the strongest rival is a walk of +1 with
-        probability p and -1 with (1 - p) times the rival's share of wrong answers, exact up to 4
-        attempts and by a normal law beyond.
+        Checked, one right attempt suffices. Else the right answer must come to lead, see
+        `overtaking`.
         """
-        rate = self._rate_posterior(arm)
-        belief = np.exp(self.log_posterior)
-        leads_now = np.zeros(len(belief))
-        leads_now[self._lead_row[self._lead_row >= 0]] = 1.0
-        columns = []
-        for count in counts:
-            if self.checked:
-                found = rate @ -np.expm1(count * LOG_WRONG)
-                wins = np.maximum(leads_now, found)
-            else:
-                lead = self._lead / self._vote_weight(arm)
-                wins = (rate * _overtake(lead, self._rival_share, count)).sum(axis=1)
-            columns.append(np.bincount(self._row_q, belief * wins, self._size))
-        rising = np.maximum.accumulate([self.p_right, *columns], axis=0)
-        return np.asarray(rising[1:].T)
+        key = arm, tuple(counts)
+        if key not in self._futures:
+            size = len(self.p_right)
+            self._futures[key] = np.zeros((size, len(counts))), np.ones(size, dtype=np.bool_)
+        known, stale = self._futures[key]
+        if len(rows := np.flatnonzero(stale)):
+            known[rows] = self._after(rows, arm, key[1])
+            stale[:] = False
+        return known.copy()
 
-    # -- hypotheses --------------------------------------------------------------------------
+    def _after(self, rows: Ints, arm: int, counts: tuple[int, ...]) -> Floats:
+        belief = np.exp(self.log_posterior[rows])
+        at = np.nonzero(belief > _NEGLIGIBLE)
+        question, slot = rows[at[0]], at[1]
+        rate = self._rate_posterior(question, slot, arm)
+        if self.checked:
+            found = rate @ -np.expm1(np.outer(LOG_WRONG, counts))
+            wins = np.maximum(self._leads[question, slot][:, None], found)
+        else:
+            lead = self._lead[question, slot] / self._vote_weight(arm)
+            wins = overtake(rate, lead, self._rival_share[question, slot], counts)
+        wins *= belief[at][:, None]
+        starts = np.flatnonzero(np.diff(at[0], prepend=-1))
+        future = np.add.reduceat(wins, starts, axis=0)
+        return np.maximum.accumulate(np.column_stack([self.p_right[rows], future]), axis=1)[:, 1:]
 
-    def _lay_rows(self, votes: Sequence[Votes]) -> None:
-        """One row per hypothesis, and what each says of the attempts."""
-        width = int(self._named.max(initial=-1)) + 1
-        counts = np.zeros((self._size, max(width, 1)), dtype=np.int64)
-        valid = self._named >= 0
-        np.add.at(counts, (self._q[valid], self._named[valid]), 1)
-        order = np.argsort(-counts, axis=1, kind="stable")[:, :HYPOTHESES]
-        candidates = np.concatenate([order, np.full((self._size, 1), -1)], axis=1)
-        size = np.take_along_axis(counts, np.maximum(candidates, 0), axis=1)
-        live = (size > 0) | (candidates < 0)
-        for q, v in enumerate(votes):
-            if v.right is not None:
-                candidates[q], live[q] = v.right, False
-                live[q, 0] = True
-            elif self.checked:
-                live[q, :-1] = False
-        rows_q, slot = np.nonzero(live)
-        self._row_q, self.answer = rows_q, candidates[rows_q, slot]
-        row_of = np.full((self._size, counts.shape[1] + 1), -1)
-        row_of[self._row_q, self.answer] = np.arange(len(rows_q))  # answer -1: the last column
-        self._attempt_row = np.where(valid, row_of[self._q, self._named], -1)
-        self.right = np.zeros((len(rows_q), self.num_arms))
-        backed = self._attempt_row >= 0
-        np.add.at(self.right, (self._attempt_row[backed], self._arm[backed]), 1.0)
-        wrong = counts[rows_q]
-        named = self.answer >= 0
-        wrong[np.flatnonzero(named), self.answer[named]] = 0
-        self._num_wrong, self._num_groups = wrong.sum(axis=1), (wrong > 0).sum(axis=1)
-        self._top_wrong = wrong.max(axis=1)
-        self._group_terms = np.where(wrong > 0, gammaln(np.maximum(wrong, 1)), 0.0).sum(axis=1)
-
-    def _infer(self) -> None:
+    def _infer(self, rows: Ints) -> None:
         """Posterior over the hypotheses of each question; who leads, and by how much."""
-        scatter = self._log_scatter()
-        log_scatter = logsumexp(scatter, axis=1)
-        self._alpha_posterior = np.exp(scatter - log_scatter[:, None])
-        like = self._log_marginal() + log_scatter
-        top = np.full(self._size, -np.inf)
-        np.maximum.at(top, self._row_q, like)
-        total = np.bincount(self._row_q, np.exp(like - top[self._row_q]), self._size)
-        self.log_posterior = like - (top + np.log(total))[self._row_q]
-        named = np.flatnonzero(self.answer >= 0)
-        order = named[np.lexsort((-self.log_posterior[named], self._row_q[named]))]
-        _, first = np.unique(self._row_q[order], return_index=True)
-        self._lead_row = np.full(self._size, -1)
-        self._lead_row[self._row_q[order[first]]] = order[first]
-        has = self._lead_row >= 0
-        self.leader = np.where(has, self.answer[self._lead_row], -1)
-        self.p_right = np.where(has, np.exp(self.log_posterior[self._lead_row]), 0.0)
-        second = np.full(self._size, -np.inf)
-        later = np.setdiff1d(order, order[first])
-        np.maximum.at(second, self._row_q[later], self.log_posterior[later])
-        best = np.where(has, self.log_posterior[self._lead_row], -np.inf)
-        leading = np.arange(len(like)) == self._lead_row[self._row_q]
-        rival = np.where(leading, second[self._row_q], best[self._row_q])
+        for _, stale in self._futures.values():
+            stale[rows] = True
+        seen = self._evidence.take(rows)
+        hint = self._scale.standard(self._hints[rows])
+        ease = self._prior(hint)[:, None] + sum(
+            self._given_ease(seen, arm) for arm in range(self.num_arms)
+        )
+        scatter = seen.log_scatter() + np.log(self.alphas)
+        log_scatter, alpha = _normalised(scatter)
+        like = np.where(seen.live, _normalised(ease)[0] + log_scatter, _DEAD)
+        top = like.max(axis=1, keepdims=True)
+        posterior = like - top - np.log(np.exp(like - top).sum(axis=1, keepdims=True))
+        self.log_posterior[rows] = posterior
+        named = seen.answer >= 0
+        ranked = np.where(named, posterior, _DEAD)
+        first = ranked.argmax(axis=1)
+        each = np.arange(len(rows))
+        has = named[each, first]
+        self.leader[rows] = np.where(has, seen.answer[each, first], -1)
+        best = ranked[each, first]
+        self.p_right[rows] = np.where(has, np.exp(best), 0.0)
+        leads = np.zeros_like(named)
+        leads[each, first] = has
+        self._leads[rows] = leads
+        if self.checked:
+            return
+        second = np.where(leads, _DEAD, ranked).max(axis=1)
+        rival = np.where(leads, second[:, None], best[:, None])
         # one particular answer not seen yet is one of many: about alpha + 1 of them
-        own = np.where(self.answer >= 0, self.log_posterior, self.log_posterior - self._newcomer)
+        own = np.where(named, posterior, posterior - self._newcomer)
         free = np.maximum(own, 0.0)  # no rival: any attempt takes the lead
-        self._lead = np.clip(np.where(np.isfinite(rival), own - rival, free), -60.0, 60.0)
-        repeat = 1 / (self._num_wrong[:, None] + ALPHAS)
-        self._rival_share = self._top_wrong * (self._alpha_posterior * repeat).sum(axis=1)
+        lead = np.where(rival > _DEAD, own - rival, free)
+        self._lead[rows] = np.clip(lead, -60.0, 60.0)
+        repeat = 1 / (seen.num_wrong[..., None] + ALPHAS)
+        self._rival_share[rows] = seen.top_wrong * (alpha * repeat).sum(axis=-1)
+
+    def chance(self, arm: int) -> float:
+        """P(right) of one attempt by `arm` at a question of which nothing is known."""
+        return float(self.rates.ease_weight @ self.rates.laws[arm] @ RATES)
 
     @property
     def _newcomer(self) -> float:
@@ -222,113 +227,68 @@ class AnswerBelief:
 
     def _vote_weight(self, arm: int) -> float:
         """Log-odds that one more agreeing attempt adds, typically: p (1 + alpha) / (1 - p)."""
-        p = float(self.rates.ease_weight @ self.rates.laws[arm] @ RATES)
-        p = min(max(p, 0.05), 0.95)
+        p = min(max(self.chance(arm), 0.05), 0.95)
         return float(np.clip(np.log(p * (1 + self._usual_alpha) / (1 - p)), 0.5, 6.0))
 
-    # -- likelihoods, one number per row -----------------------------------------------------
+    def _prior(self, hint: Floats) -> Floats:
+        """(questions, eases): log P(ease | hint)."""
+        spread = 1 - self.trust**2 * (hint != 0)
+        square = (EASES - (self.trust * hint)[:, None]) ** 2
+        log_prior = square * (-0.5 / spread)[:, None]
+        return np.asarray(log_prior - _normalised(log_prior)[0][:, None])
 
-    def _arm_likelihood(self, arm: int) -> Floats:
-        """(rows, rates): log P(outcomes by `arm` | rate) under each row's hypothesis."""
-        right = self.right[:, arm]
-        wrong = self.trials[self._row_q, arm] - right
-        return np.asarray(right[:, None] * LOG_RIGHT + wrong[:, None] * LOG_WRONG)
+    def _given_ease(self, seen: Evidence, arm: int) -> Floats | float:
+        """(questions, slots, eases): log P(outcomes by `arm` | ease); 0 where it was not asked."""
+        if not seen.trials[:, arm].any():
+            return 0.0
+        like, peak = likelihood(seen.right[..., arm], seen.trials[:, None, arm])
+        return np.asarray(np.log(like @ self.rates.laws[arm].T + TINY) + peak[..., None])
 
-    def _given_ease(self, arm: int) -> Floats:
-        """(rows, eases): log P(outcomes by `arm` | ease)."""
-        if not self.trials[:, arm].any():
-            return np.zeros((len(self._row_q), len(self.rates.ease_weight)))
-        like = self._arm_likelihood(arm)
-        peak = like.max(axis=1, keepdims=True)
-        return np.asarray(np.log(np.exp(like - peak) @ self.rates.laws[arm].T + 1e-300) + peak)
-
-    def _log_ease(self) -> Floats:
-        """(rows, eases): log P(ease, outcomes of all arms)."""
-        given = sum(self._given_ease(arm) for arm in range(self.num_arms))
-        spread = 1 - self.trust**2 * (self._hint != 0)
-        centre = self.trust * self._hint
-        prior = -0.5 * (EASES - centre[:, None]) ** 2 / spread[:, None]
-        prior -= logsumexp(prior, axis=1, keepdims=True)
-        return np.asarray(prior[self._row_q] + given)
-
-    def _log_marginal(self) -> Floats:
-        return np.asarray(logsumexp(self._log_ease(), axis=1))
-
-    def _log_scatter(self) -> Floats:
-        """(rows, alphas): log of alpha's share and of how the wrong answers fell together under
-        it (Chinese restaurant)."""
-        opened = self._num_groups[:, None] * np.log(ALPHAS)
-        seated = gammaln(ALPHAS) - gammaln(ALPHAS + self._num_wrong[:, None])
-        return np.asarray(self._group_terms[:, None] + opened + seated + np.log(self.alphas))
-
-    def _rate_posterior(self, arm: int) -> Floats:
+    def _rate_posterior(self, question: Ints, slot: Ints, arm: int) -> Floats:
         """(rows, rates): posterior of the rate of `arm` under each row's hypothesis."""
-        ease = self._log_ease() - self._given_ease(arm)
-        ease = np.exp(ease - ease.max(axis=1, keepdims=True))
-        like = self._arm_likelihood(arm)
-        rate = (ease @ self.rates.laws[arm]) * np.exp(like - like.max(axis=1, keepdims=True))
+        seen, laws = self._evidence, self.rates.laws
+        log_ease = self._prior(self._scale.standard(self._hints[question]))
+        for other in range(self.num_arms):
+            if other != arm and (tried := seen.trials[question, other]).any():
+                like, peak = likelihood(seen.right[question, slot, other], tried)
+                log_ease += np.log(like @ laws[other].T + TINY) + peak[:, None]
+        like, _ = likelihood(seen.right[question, slot, arm], seen.trials[question, arm])
+        ease = np.exp(log_ease - log_ease.max(axis=1, keepdims=True))
+        rate = (ease @ laws[arm]) * like
         return np.asarray(rate / rate.sum(axis=1, keepdims=True))
 
     # -- learning ----------------------------------------------------------------------------
 
-    def _learn_rates(self, weight: Floats) -> None:
-        ease = self._log_ease()
-        ease = np.exp(ease - logsumexp(ease, axis=1, keepdims=True)) * weight[:, None]
-        self._learn_trust(ease)
+    def _learn_rates(self, rows: Rows, ease: Floats) -> None:
         prior = self.rates.prior(np.flatnonzero(self.trials.any(axis=0)))
-        for arm in range(self.num_arms):
-            has = self.trials[self._row_q, arm] > 0
-            data = np.zeros(6)
-            if has.any():
-                like = self._arm_likelihood(arm)[has]
-                given = self._given_ease(arm)[has]
-                peak = like.max(axis=1, keepdims=True)
-                share = (ease[has] * np.exp(peak - given)).T @ np.exp(like - peak)
-                data = moment_sums(share * self.rates.laws[arm])
+        sums = [
+            moment_sums(rows.share(arm, ease) * self.rates.laws[arm])
+            if len(rows.pairs[arm].start)
+            else np.zeros(6)
+            for arm in range(self.num_arms)
+        ]
+        for arm, data in enumerate(sums):
             self.rates.regress(arm, prior[arm] + data)
         self.rates.set_laws()
 
-    def _learn_trust(self, ease: Floats) -> None:
+    def _learn_trust(self, rows: Rows, ease: Floats, hint: Floats) -> None:
         """Regression of ease on the hint, over questions with more than one attempt."""
         telling = (self.trials.sum(axis=1) > 1) | self.checked
-        expected = np.bincount(self._row_q, ease @ EASES, self._size)
-        both = (self._hint * expected)[telling].sum() + _TRUST_QUESTIONS * self.start.trust
-        alone = (self._hint**2)[telling].sum() + _TRUST_QUESTIONS
+        expected = np.bincount(rows.question, ease @ EASES, len(hint))
+        both = (hint * expected)[telling].sum() + _TRUST_QUESTIONS * self.start.trust
+        alone = (hint**2)[telling].sum() + _TRUST_QUESTIONS
         self.trust = float(np.clip(both / alone, 0.0, 0.95))
 
-    def _learn_alphas(self, weight: Floats) -> None:
-        telling = weight * (self._num_wrong > 1)  # one wrong answer does not show how they fall
-        counts = telling @ self._alpha_posterior + _ALPHA_QUESTIONS * np.array(self.start.alphas)
+    def _learn_alphas(self, telling: Floats, alpha: Floats) -> None:
+        # `telling`: one wrong answer does not show how they fall
+        counts = telling @ alpha + _ALPHA_QUESTIONS * np.array(self.start.alphas)
         self.alphas = counts / counts.sum()
 
 
-def _standard(hints: Sequence[float | None]) -> Floats:
-    """(questions,): mean 0 and deviation 1 over those that have one, 0 where there is none."""
-    values = np.array([np.nan if h is None else h for h in hints], dtype=np.float64)
-    known = values[~np.isnan(values)]
-    if len(known) < 2 or known.std() == 0:
-        return np.zeros(len(values))
-    return np.asarray(np.nan_to_num((values - known.mean()) / known.std()))
-
-
-def _flat(parts: Iterable[Sequence[float]]) -> Floats:
-    return np.array([x for part in parts for x in part], dtype=np.float64)
-
-
-def _overtake(lead: Floats, share: Floats, count: int) -> Floats:
-    """(rows, rates): P(lead + X - Y > 0), a tie counting half, where of `count` attempts X fall on
-    the right answer (chance: rate) and Y on the rival (chance: (1 - rate) share)."""
-    up = np.broadcast_to(RATES, (len(lead), len(RATES)))
-    down = (1 - RATES) * share[:, None]
-    if count > 4:
-        mean = lead[:, None] + count * (up - down)
-        variance = count * np.maximum(up + down - (up - down) ** 2, 1e-4)
-        return np.asarray(ndtr(mean / np.sqrt(variance + 0.05)))
-    total = np.zeros_like(down)
-    for x in range(count + 1):
-        for y in range(count + 1 - x):
-            rest = count - x - y
-            ways = np.exp(gammaln(count + 1) - gammaln([x + 1, y + 1, rest + 1]).sum())
-            ahead = np.clip(2 * (lead + x - y) + 0.5, 0.0, 1.0)  # part of a vote counts in part
-            total += ways * up**x * down**y * (1 - up - down) ** rest * ahead[:, None]
-    return np.asarray(total)
+def _normalised(logs: Floats) -> tuple[Floats, Floats]:
+    """log sum exp over the last axis, and the shares in it."""
+    top = logs.max(axis=-1, keepdims=True)
+    shares = np.exp(logs - top)
+    total = shares.sum(axis=-1, keepdims=True)
+    shares /= total
+    return (top + np.log(total))[..., 0], shares

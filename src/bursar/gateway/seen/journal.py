@@ -19,6 +19,7 @@ from bursar.gateway.seen.tables import (
     REQUESTS,
     add_sums,
     insert_records,
+    known_teams,
     open_records,
 )
 from bursar.ledger import Ledger
@@ -60,6 +61,7 @@ class Journal:
         self._writing = threading.Lock()
         self._cleaned_at = 0.0
         self.dropped = 0
+        """Records lost because too many waited."""
         self.engine = open_records(place)
         self._writer = writing(self.engine)
         self._beat = Beat("bursar-journal", every_s, self.flush)
@@ -121,7 +123,7 @@ class Journal:
     def _forget(self, before: float) -> None:
         rows = REQUESTS.c
         with self.engine.begin() as connection:
-            teams = connection.execute(select(DAYS.c.team).distinct()).scalars().all()
+            teams = known_teams(connection)
         for team in teams:
             old = select(rows.id).where(rows.team == team, rows.hour < before - HOUR_S)
             some = delete(REQUESTS).where(rows.id.in_(old.limit(8 * _AT_ONCE)))

@@ -16,6 +16,7 @@ import orjson
 from bursar.errors import BadInput
 from bursar.gateway.record import Record
 from bursar.gateway.seen.beat import Beat
+from bursar.units import RESOURCES
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -128,7 +129,7 @@ def _of_record(record: Record) -> bytes:
         "seconds": round(record.seconds, 6),
         "queued_s": round(record.queued_s, 6),
         "calls": record.calls,
-        "spent": record.spent.known(),
+        "spent": {n: v for n in RESOURCES if (v := record.spent.get(n)) is not None},
         "hold": record.hold,
     }
     if record.error:

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from bursar.gateway.record import Record
 from bursar.gateway.seen.beat import Beat
+from bursar.gateway.seen.sums import team_of
 from bursar.gateway.seen.workers import Workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -90,6 +91,7 @@ class Metrics:
         self._workers = Workers(folder)
         self._teams: set[str] = set()
         self._gauges: list[_Gauge] = []
+        self._shared: dict[str, Callable[[], list[Any]]] = {}
         self._requests = _Counter(
             "bursar_requests", "Requests that ended.", ("endpoint", "model", "status")
         )
@@ -163,6 +165,18 @@ class Metrics:
         """
         self._gauges.append(_Gauge(name, says, labels, merge, read))
 
+    def share(self, name: str, read: Callable[[], list[Any]]) -> None:
+        """Tell the other workers what `read` gives, such as the requests that run here."""
+        self._shared[name] = read
+
+    def gathered(self, name: str) -> list[Any]:
+        """What this worker shares by `name`, then what the others do, as JSON."""
+        found = list(self._shared[name]())
+        for runs, page in self._workers.others():
+            if runs:
+                found += page["shared"].get(name, ())
+        return found
+
     def render(self) -> bytes:
         """The text of /metrics."""
         registry = CollectorRegistry(auto_describe=False)
@@ -174,6 +188,7 @@ class Metrics:
         self._workers.publish(
             {
                 "kept": {m.name: list(m.values.items()) for m in self._kept},
+                "shared": {name: read() for name, read in self._shared.items()},
                 "gauges": {g.name: list(g.read()) for g in self._gauges if g.merge != "own"},
             }
         )
@@ -183,7 +198,7 @@ class Metrics:
         self._beat.close()
 
     def _team(self, account: str) -> str:
-        team = "/".join(account.split("/", 2)[:2])
+        team = team_of(account)
         if team not in self._teams:
             if len(self._teams) >= MOST_TEAMS:
                 return "other"

@@ -40,11 +40,12 @@ _GRAIN_AT = {**{r: _AT[r] for r in RESOURCES}, **{f"{r}?": _AT[f"no_{r}"] for r 
 
 
 class Cell(NamedTuple):
-    """What a sum is of. At the level of a team `key` is empty; both are paths of accounts."""
+    """What a sum is of. `team` and `key` are paths of accounts; a team's own sums have no key."""
 
-    start: int
-    organisation: str
+    level: str
+    """"team" or "key"."""
     team: str
+    start: int
     key: str
     model: str
     """The model that answered. Empty where none did: then a client may have written anything."""
@@ -56,10 +57,9 @@ class Cell(NamedTuple):
 Sums = dict[Cell, list[int]]
 
 
-def parts_of(account: str) -> tuple[str, str, str]:
-    """Organisation, team and key of an account, as paths; empty for a key that was refused."""
-    parts = account.split("/", 3)
-    return parts[0], "/".join(parts[:2]), "/".join(parts[:3])
+def team_of(account: str) -> str:
+    """The account of the team that an account belongs to; empty for a key that was refused."""
+    return "/".join(account.split("/", 2)[:2])
 
 
 def hourly(records: Iterable[Record]) -> Sums:
@@ -68,8 +68,10 @@ def hourly(records: Iterable[Record]) -> Sums:
     for record in records:
         model, _, _ = record.served_by.rpartition("@")
         cell = Cell(
+            "key",
+            team_of(record.account),
             int(record.began_at) // HOUR_S * HOUR_S,
-            *parts_of(record.account),
+            "/".join(record.account.split("/", 3)[:3]),
             model,
             record.strategy if model else "",
             f"{record.status // 100}xx",
@@ -82,7 +84,7 @@ def hourly(records: Iterable[Record]) -> Sums:
 
 def of_teams(sums: Sums) -> Sums:
     """The same, the keys of each team together."""
-    return _folded((cell._replace(key=""), row) for cell, row in sums.items())
+    return _folded((cell._replace(level="team", key=""), row) for cell, row in sums.items())
 
 
 def of_days(sums: Sums) -> Sums:

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.gateway.record import Record
-from bursar.gateway.seen.sums import COLUMNS, HIGHEST, HOUR_S, Cell, Sums, parts_of
+from bursar.gateway.seen.sums import COLUMNS, HIGHEST, HOUR_S, Cell, Sums, team_of
 from bursar.ledger.schema import open_engine, storage_error, writing
 from bursar.units import RESOURCES
 
@@ -71,9 +71,10 @@ def _sums_table(name: str) -> Table:
     return Table(
         name,
         METADATA,
+        Column("level", String(4), primary_key=True),
+        Column("team", _TEXT, primary_key=True),
         Column("start", _NUMBER, primary_key=True, autoincrement=False),
-        Column("organisation", _TEXT, nullable=False),
-        *(Column(n, _TEXT, primary_key=True) for n in ("team", "key", "model", "strategy")),
+        *(Column(n, _TEXT, primary_key=True) for n in ("key", "model", "strategy")),
         Column("outcome", String(3), primary_key=True),
         *(Column(n, BigInteger, nullable=False, server_default="0") for n in COLUMNS),
     )
@@ -125,6 +126,16 @@ def add_sums(connection: Connection, table: Table, sums: Sums) -> None:
     _many(connection, sql, ((*cell, *row) for cell, row in sorted(sums.items())))
 
 
+def known_teams(connection: Connection) -> list[str]:
+    """The accounts of all teams that ever asked, by name; a step in the index for each."""
+    at = DAYS.alias().c
+    first = select(func.min(at.team).label("team")).where(at.level == "team").cte(recursive=True)
+    following = select(func.min(at.team)).where(at.level == "team", at.team > first.c.team)
+    step = select(following.scalar_subquery()).where(first.c.team.is_not(None))
+    found = first.union_all(step)
+    return list(connection.execute(select(found.c.team).where(found.c.team.is_not(None))).scalars())
+
+
 _REQUEST_COLUMNS = tuple(c.name for c in REQUESTS.columns if c.name != "id")
 
 
@@ -134,7 +145,7 @@ def _row(record: Record) -> tuple[Any, ...]:
         _clean(record.request_id),
         record.began_at,
         int(record.began_at) // HOUR_S * HOUR_S,
-        parts_of(record.account)[1],
+        team_of(record.account),
         record.account,
         record.key_id,
         record.endpoint,

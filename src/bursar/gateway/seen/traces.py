@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from bursar.errors import BadInput
 from bursar.gateway.record import Record
+from bursar.gateway.seen.sums import team_of
 from bursar.gateway.upstream.base import Tokens
 from bursar.version import __version__
 
@@ -203,7 +204,7 @@ class _Request:
             "gen_ai.response.time_to_first_chunk": record.first_token_s,
             "error.type": record.error,
             "bursar.request_id": record.request_id,
-            "bursar.team": "/".join(record.account.split("/", 2)[:2]),
+            "bursar.team": team_of(record.account),
             "bursar.strategy": record.strategy,
             "bursar.calls": record.calls,
             "bursar.hold": record.hold,

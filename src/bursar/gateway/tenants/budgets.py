@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,9 +183,9 @@ def standings(totals: Totals) -> tuple[Standing, ...]:
         Standing(name, "", limit, totals.spent.get(name) or 0.0, totals.held.get(name) or 0.0, None)
         for name, limit in totals.limits.items()
     )
-    windows: Iterable[Any] = getattr(totals, "windows", ())
     periods = (
-        Standing(w.resource, w.window, w.limit, w.spent, w.held, w.resets_at) for w in windows
+        Standing(w.resource, w.window, w.limit, w.spent, w.held, w.resets_at)
+        for w in totals.windows
     )
     return (*whole, *periods)
 

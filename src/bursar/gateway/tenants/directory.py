@@ -74,11 +74,13 @@ class KeyDirectory:
         """Whoever presented this key; the same `Denied` for every key that opens nothing."""
         key = presented or ""
         asked = digest(key)
-        found = self._known.get(asked)
-        if found is None and well_formed(key) and self._may_look():
+        if asked not in self._known and well_formed(key) and self._may_look():
             self._try(self.refresh)
-            found = self._known.get(asked)
-        opens, until, principal = found or _NOBODY
+        return self.opened_by(asked)
+
+    def opened_by(self, asked: str) -> Principal:
+        """As `find`, by a key's digest: for whoever presented the key before (a session)."""
+        opens, until, principal = self._known.get(asked) or _NOBODY
         now = self._clock()
         if not hmac.compare_digest(opens, asked) or principal is None or now >= until:
             raise Denied(

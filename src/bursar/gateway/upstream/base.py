@@ -73,7 +73,8 @@ class UpstreamFailed(BackendError):
     `status` is the HTTP status it gave, 0 when none came. `may_be_billed`: it may have generated,
     so that the call is charged at its bound. `repeatable`: another upstream, or the same later, may
     do better. `retry_after_s` is what it asked for. `document` is its own error, where it gave one.
-    `others` are attempts before this one that may be billed too.
+    `upstream` is which one it was, where there are several; `others` are attempts before this one
+    that may be billed too.
     """
 
     def __init__(
@@ -85,11 +86,13 @@ class UpstreamFailed(BackendError):
         repeatable: bool,
         retry_after_s: float | None = None,
         document: dict[str, Any] | None = None,
+        upstream: str = "",
         others: tuple[Attempt, ...] = (),
     ) -> None:
         super().__init__(message)
         self.status, self.may_be_billed, self.repeatable = status, may_be_billed, repeatable
-        self.retry_after_s, self.document, self.others = retry_after_s, document, others
+        self.retry_after_s, self.document = retry_after_s, document
+        self.upstream, self.others = upstream, others
 
 
 class Chunks(Protocol):
@@ -97,7 +100,7 @@ class Chunks(Protocol):
 
     `tokens` is what the upstream reports for the whole answer (for most in the last chunk, which
     has no choices); None until then, so that a cut answer has none. `others` are the attempts
-    beside it that may be billed. Iterating raises `UpstreamFailed` when it is cut.
+    beside it that may be billed, also when it is cut: iterating then raises `UpstreamFailed`.
     """
 
     @property

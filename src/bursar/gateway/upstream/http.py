@@ -34,7 +34,8 @@ from bursar.backends.sender import FREE_AND_PASSING, checked_url
 from bursar.gateway.upstream.base import UpstreamFailed
 from bursar.gateway.upstream.sse import Events, Garbage
 
-_NOT_HERE = frozenset({401, 402, 403, 404})
+NOT_HERE = frozenset({401, 402, 403, 404})
+"""Statuses with which an upstream says that it won't serve us, which another may."""
 _MOST_ERROR_BYTES = 1 << 16
 _STALE_TRIES = 3
 """Kept connections that may all turn out closed before one is opened anew."""
@@ -198,7 +199,7 @@ class Server:
             self._redacted(f"{self.name}: HTTP {status}: {read_error(content)}"),
             status=status,
             may_be_billed=not free and not 300 <= status < 500,
-            repeatable=free or status >= 500 or status in _NOT_HERE,
+            repeatable=free or status >= 500 or status in NOT_HERE,
             retry_after_s=_retry_after(response.headers),
             document=document if isinstance(document, dict) else None,
         )

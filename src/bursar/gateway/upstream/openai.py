@@ -9,7 +9,7 @@ from typing import Any
 
 from bursar.backends.openai_wire import LimitField, read_usage
 from bursar.backends.secret import Secret
-from bursar.gateway.upstream.base import Call, Chunks, Path, Reply, Tokens
+from bursar.gateway.upstream.base import Call, Chunks, Path, Reply, Tokens, UpstreamFailed
 from bursar.gateway.upstream.http import Server
 from bursar.gateway.upstream.streaming import Streaming
 
@@ -54,8 +54,12 @@ class OpenAIUpstream:
         await self._server.aclose()
 
     async def probe(self) -> None:
-        """Asks for the list of models."""
-        await self._server.get("models", asyncio.get_running_loop().time() + _PROBE_S)
+        """Asks for the list of models; a server that has none to show is there all the same."""
+        try:
+            await self._server.get("models", asyncio.get_running_loop().time() + _PROBE_S)
+        except UpstreamFailed as failed:
+            if failed.status not in (404, 405):
+                raise
 
     async def complete(self, call: Call) -> Reply:
         """See `Upstream.complete`."""

@@ -1,0 +1,69 @@
+"""What is true now, for the dashboard: limits as they stand, upstreams, what runs, the price."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bursar.gateway.counter import Counter
+from bursar.gateway.seen.metrics import Metrics
+from bursar.gateway.seen.now import AccountBudget
+from bursar.gateway.tenants.actor import COMMAND_LINE
+from bursar.gateway.tenants.store import Tenants
+from bursar.gateway.upstream.pool import Pool
+
+MOST_BUDGETS = 300
+_STATES = {"closed": "up", "half open": "trying", "open": "down"}
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Implements `seen.now.Now` over a gateway's parts; called from threads."""
+
+    counter: Counter
+    tenants: Tenants
+    metrics: Metrics
+
+    def budgets(self, root: str) -> Sequence[AccountBudget]:
+        """See `Now.budgets`."""
+        return self.tenants.budgets.listed(COMMAND_LINE, under=root, most=MOST_BUDGETS)
+
+    def price(self) -> Mapping[str, float]:
+        """See `Now.price`."""
+        return {}
+
+    def upstreams(self) -> Sequence[Mapping[str, Any]]:
+        """See `Now.upstreams`."""
+        found = []
+        for model in list(self.counter.desk.models.values()):
+            if isinstance(model.upstream, Pool):
+                found += [_seat(model.name, s) for s in model.upstream.snapshot()["upstreams"]]
+            else:
+                found.append({"name": model.upstream.name, "model": model.name, "state": "up"})
+        return found
+
+    def running(self) -> Sequence[Mapping[str, Any]]:
+        """See `Now.running`."""
+        visits = list(self.counter.live.values())[:50]
+        return [
+            {
+                "request_id": visit.request_id,
+                "began_at": visit.began_at,
+                "account": visit.ask.account if visit.ask else "",
+                "endpoint": visit.endpoint,
+                "model": visit.ask.model[:200] if visit.ask else "",
+            }
+            for visit in visits
+        ]
+
+
+def _seat(model: str, seat: Mapping[str, Any]) -> dict[str, Any]:
+    """One upstream of a pool, as the dashboard names things."""
+    return {
+        **seat,
+        "name": seat["upstream"],
+        "model": model,
+        "state": _STATES[seat["state"]],
+        "in_flight": seat["calls"],
+    }
