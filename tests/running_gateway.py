@@ -16,6 +16,7 @@ from bursar.gateway.app import make_app
 from bursar.gateway.config import Config
 from bursar.gateway.opening import Gateway
 from bursar.gateway.record import Record
+from bursar.gateway.upstream.breaker import Breaker, BreakerSettings
 from counting_upstream import CountingUpstream
 
 PRICE = {"usd_per_mtok_in": 1.0, "usd_per_mtok_out": 2.0}
@@ -39,6 +40,9 @@ class Running:
         """Counts anew from here."""
         self.before = (0, 0)
         self.before = self.spent()
+        for model in self.gateway.counter.desk.models.values():
+            for seat in model.upstream._places.seats:
+                seat.breaker = Breaker(BreakerSettings())
         self.upstream.made.clear()
         self.records.clear()
         self.bills.clear()
@@ -93,9 +97,10 @@ def config_for(upstream: str, folder: Path, **sections: Any) -> Config:
     """Two models at one upstream, "m" dearer than "small", and what `sections` say."""
     at = [{"name": "mock", "url": upstream, "model": "big-1"}]
     models = [
-        {"name": "m", **PRICE, "context_tokens": 8000, "upstreams": at},
+        {"name": "m", **PRICE, "context_tokens": 8000, "retries": 0, "upstreams": at},
         {
             "name": "small",
+            "retries": 0,
             "usd_per_mtok_in": 0.1,
             "usd_per_mtok_out": 0.2,
             "upstreams": [{**at[0], "model": "small-1"}],
