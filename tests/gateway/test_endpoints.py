@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from counting_upstream import CountingUpstream, Say, obliging
-from running_gateway import PRICE, Running, config_for, running
+from running_gateway import Running, config_for, running
 
 ASK = [{"role": "user", "content": "why is that so"}]
 TOOL = {
