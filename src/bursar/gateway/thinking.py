@@ -208,10 +208,8 @@ class _Chat:
         try:
             reply = await asyncio.wrap_future(there)
         except UpstreamFailed as failed:
-            bound = self.upper_bound(request)
-            usage = bound if failed.may_be_billed else Usage.zero()
-            failed.usage = replace(usage, seconds=time.monotonic() - began)
-            failed.estimated = failed.may_be_billed
+            if not failed.may_be_billed:  # else its bound is charged, and marked as an estimate
+                failed.usage = replace(Usage.zero(), seconds=time.monotonic() - began)
             raise
         self.upstream = reply.upstream
         choice = reply.document["choices"][0]
@@ -261,10 +259,19 @@ def _charged(budget: Budget, sources: Mapping[str, _Kept]) -> list[Charged]:
         if line.what == "time":
             continue
         name = line.what.partition(" ")[0]
-        inner = sources[name].inner
+        inner, used = sources[name].inner, (line.usage.tokens_in, line.usage.tokens_out)
+        guessed = any(
+            c.estimated and used == (c.usage.tokens_in, c.usage.tokens_out)
+            for c in sources[name].said
+        )
         upstream = inner.upstream if isinstance(inner, _Chat) else "built-in"
         found.append(
-            Charged(name.removeprefix("openai:"), upstream, line.usage, bool(line.estimated))
+            Charged(
+                name.removeprefix("openai:"),
+                upstream,
+                line.usage,
+                bool(line.estimated) or guessed,
+            )
         )
     return found
 
