@@ -26,7 +26,7 @@ from bursar.gateway.models import Model
 from bursar.gateway.near import Near
 from bursar.gateway.seen.traces import CallTrace
 from bursar.gateway.tenants.policy import Decision
-from bursar.gateway.thinking import Thinker
+from bursar.gateway.thinking import Thinker, ThinkingFailed
 from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed
 from bursar.ledger import Ledger
 from bursar.reason import STRATEGIES
@@ -251,14 +251,15 @@ class Desk:
                 ask, target.strategy, {p.model: p.call for p in prepared}, limits
             )
         except BaseException as ended:
-            spent = getattr(ended, "calls", None)
-            if spent is None:
-                await asyncio.shield(self._settle(bill, [], unknown=True))
+            if isinstance(ended, ThinkingFailed):
+                spent = self._settle(bill, ended.calls, estimated=ended.estimated)
             else:
-                await asyncio.shield(self._settle(bill, spent))
+                spent = self._settle(bill, [], unknown=True)
+            await asyncio.shield(spent)
             raise
         bill.why, bill.stopped = thought.why, thought.stopped
-        await self._settle(bill, thought.calls, seconds=self.stopwatch() - began)
+        seconds = self.stopwatch() - began
+        await self._settle(bill, thought.calls, seconds=seconds, estimated=thought.estimated)
         return Answer(thought.document, bill)
 
     def _named(self, name: str) -> Target:
@@ -354,13 +355,15 @@ class Desk:
         calls: list[Charged],
         *,
         seconds: float | None = None,
+        estimated: bool = False,
         unknown: bool = False,
     ) -> None:
         """Close the hold with the sum of `calls`; `seconds` is wall time where they overlapped."""
         total = replace(Usage.total(call.usage for call in calls), requests=1.0)
         if seconds is not None:
             total = replace(total, seconds=seconds)
-        bill.calls, bill.estimated = calls, unknown or any(call.estimated for call in calls)
+        bill.calls = calls
+        bill.estimated = estimated or unknown or any(call.estimated for call in calls)
         used = {bill.hold: None if unknown else total}
         (bill.spent,) = await self.ledger.asettle(used, durable=True)
 

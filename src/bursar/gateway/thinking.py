@@ -41,14 +41,16 @@ class Thought:
     calls: list[Charged]
     why: dict[str, Any]
     stopped: str
+    estimated: bool
+    """Whether an upstream did not say what one of the calls used."""
 
 
 class ThinkingFailed(BackendError):
     """A strategy got no answer at all; `calls` is what it was charged for trying."""
 
-    def __init__(self, message: str, calls: list[Charged]) -> None:
+    def __init__(self, message: str, calls: list[Charged], estimated: bool) -> None:
         super().__init__(message)
-        self.calls = calls
+        self.calls, self.estimated = calls, estimated
 
 
 class Thinker:
@@ -117,13 +119,14 @@ async def _think(
     except BadInput:
         raise
     except Exception as failed:
-        raise ThinkingFailed(f"{strategy}: {failed}", _charged(budget, sources)) from failed
-    charged = _charged(budget, sources)
+        charged = _charged(budget, sources)
+        raise ThinkingFailed(f"{strategy}: {failed}", charged, _estimated(sources)) from failed
+    charged, estimated = _charged(budget, sources), _estimated(sources)
     text, chosen = _text_of(answer.text, sources, task, question)
     if chosen is None:
         failures = bench.purse.failures
         why = str(failures[0]) if failures else "the budget paid for no attempt"
-        raise ThinkingFailed(why, charged)
+        raise ThinkingFailed(why, charged, estimated)
     price = prices[-1].price if prices else None
     return Thought(
         _document(ask, text, charged),
@@ -136,6 +139,7 @@ async def _think(
             "answer": answer.text,
         },
         "" if answer.stopped in ("", "verified", "price", "sure") else answer.stopped,
+        estimated,
     )
 
 
@@ -171,6 +175,8 @@ class _Chat:
     call: Call
     home: asyncio.AbstractEventLoop
     upstream: str = ""
+    estimated: bool = False
+    """Whether a call was counted here: the upstream did not say, or its answer was lost."""
 
     @property
     def name(self) -> str:
@@ -210,8 +216,10 @@ class _Chat:
             usage = bound if failed.may_be_billed else Usage.zero()
             failed.usage = replace(usage, seconds=time.monotonic() - began)
             failed.estimated = failed.may_be_billed
+            self.estimated = self.estimated or failed.estimated
             raise
         self.upstream = reply.upstream
+        self.estimated = self.estimated or reply.tokens is None
         choice = reply.document["choices"][0]
         text = choice["message"].get("content") or ""
         tokens = reply.tokens or Tokens(
@@ -265,6 +273,11 @@ def _charged(budget: Budget, sources: Mapping[str, _Kept]) -> list[Charged]:
             Charged(name.removeprefix("openai:"), upstream, line.usage, bool(line.estimated))
         )
     return found
+
+
+def _estimated(sources: Mapping[str, _Kept]) -> bool:
+    chats = (kept.inner for kept in sources.values() if isinstance(kept.inner, _Chat))
+    return any(chat.estimated for chat in chats)
 
 
 def _document(ask: Ask, text: str, calls: Sequence[Charged]) -> dict[str, Any]:

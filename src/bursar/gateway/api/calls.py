@@ -78,10 +78,12 @@ class Calls:
 
 async def _stream(desk: Desk, ask: Ask, note: Callable[[Bill], None], events: Events) -> None:
     """Pass chunks on. The last ones wait for the bill, which goes out with the very last."""
-    async with desk.stream(ask) as streaming:
-        note(streaming.bill)
-        last: list[dict[str, Any]] = []
-        try:
+    bill: Bill | None = None
+    last: list[dict[str, Any]] = []
+    try:
+        async with desk.stream(ask) as streaming:
+            bill = streaming.bill
+            note(bill)
             async for chunk in streaming.chunks:
                 if not ask.wants_usage and "usage" in chunk:
                     chunk = {key: value for key, value in chunk.items() if key != "usage"}
@@ -94,18 +96,18 @@ async def _stream(desk: Desk, ask: Ask, note: Callable[[Bill], None], events: Ev
                     await events.event(chunk)
                 else:
                     last.append(chunk)
-        except BursarError as cut:  # what went out can't be taken back: say so in the stream
-            if not events.begun:
-                raise
-            document = failure_of(cut).document
-            await events.event({**document, "bursar": streaming.bill.to_dict()})
-            await events.end()
-            return
-        for held in last[:-1]:
-            await events.event(held)
-        final = last[-1] if last else {"object": "chat.completion.chunk", "choices": []}
-        await events.event({**final, "bursar": streaming.bill.to_dict()})
-        await events.end(b"data: [DONE]\n\n")
+            for held in last[:-1]:
+                await events.event(held)
+            final = last[-1] if last else {"object": "chat.completion.chunk", "choices": []}
+            await events.event({**final, "bursar": bill.to_dict()})
+            await events.end(b"data: [DONE]\n\n")
+    except BursarError as cut:
+        if bill is None or not events.begun:
+            raise
+        # what went out can't be taken back: say so in the stream, with the bill, settled by now
+        document = failure_of(cut).document
+        await events.event({**document, "bursar": bill.to_dict()})
+        await events.end()
 
 
 def _is_end(chunk: dict[str, Any]) -> bool:
