@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import uvicorn
 
-from bursar.gateway.app import Gateway, make_app
+from bursar.gateway.app import make_app
 from bursar.gateway.config import Config
+from bursar.gateway.opening import Gateway
 from bursar.gateway.record import Record
 from counting_upstream import CountingUpstream
 
@@ -31,6 +32,16 @@ class Running:
     records: list[Record] = field(default_factory=list)
     bills: list[dict[str, Any]] = field(default_factory=list)
     """Of replies that `post` and `stream` have read."""
+    before: tuple[int, int] = (0, 0)
+    """What was spent before `start`."""
+
+    def start(self) -> None:
+        """Counts anew from here."""
+        self.before = (0, 0)
+        self.before = self.spent()
+        self.upstream.made.clear()
+        self.records.clear()
+        self.bills.clear()
 
     def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
         shown = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -39,8 +50,8 @@ class Running:
             self.bills.append(document["bursar"])
         return response
 
-    def chat(self, text: str = "why is that so", *, model: str = "m", budget: str = "", **more):
-        headers = {"x_bursar_budget": budget} if budget else {}
+    def chat(self, text: str = "why is that so", *, model: str = "m", within: str = "", **more):
+        headers = {"x_bursar_budget": within} if within else {}
         messages = [{"role": "user", "content": text}]
         return self.post(
             "chat/completions", {"model": model, "messages": messages, **more}, **headers
@@ -54,11 +65,14 @@ class Running:
             time.sleep(0.005)
 
     def spent(self, account: str = "local") -> tuple[int, int]:
-        """(tokens in, tokens out) that the ledger has charged, which it can prove."""
+        """(tokens in, tokens out) charged since `start`, by a ledger that can prove it."""
         self.settled()
         self.gateway.ledger.verify()
         spent = self.gateway.ledger.totals(account).spent
-        return int(spent.tokens_in or 0), int(spent.tokens_out or 0)
+        return (
+            int(spent.tokens_in or 0) - self.before[0],
+            int(spent.tokens_out or 0) - self.before[1],
+        )
 
     def billed(self) -> tuple[int, int]:
         """(tokens in, tokens out) of the bills that were read."""
@@ -98,9 +112,9 @@ def config_for(upstream: str, folder: Path, **sections: Any) -> Config:
 
 
 @contextmanager
-def running(config: Config, upstream: CountingUpstream, directory: Any = None) -> Iterator[Running]:
+def running(config: Config, upstream: CountingUpstream) -> Iterator[Running]:
     """Serves `config` until its end."""
-    app = make_app(config, directory)
+    app = make_app(config)
     server = uvicorn.Server(
         uvicorn.Config(
             app, port=0, log_level="error", lifespan="on", loop="uvloop", http="httptools"

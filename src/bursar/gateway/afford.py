@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bursar.errors import Unbounded
 from bursar.gateway.models import Model
 from bursar.usage import Usage
 
@@ -14,12 +15,21 @@ _MILLION = ((1_000_000, 0), (0, 1_000_000))
 def affordable(
     model: Model, tokens_in: int, most: int, seconds: float, times: int, limits: Mapping[str, float]
 ) -> int:
-    """The most output tokens, up to `most`, that `limits` cover; -1 when not even the prompt."""
+    """The most output tokens, up to `most`, that `limits` cover; -1 when not even the prompt.
+
+    Raises `Unbounded` for a limit on what nobody knows of this model.
+    """
+
+    for name in limits:
+        if model.upper(0, 0, 0.0).get(name) is None:
+            raise Unbounded(
+                "request", name, f"what {model.name} uses of it is not known; limit another"
+            )
 
     def fits(tokens_out: int) -> bool:
         upper = model.upper(tokens_in, tokens_out, seconds, times)
         used = ((upper.get(name), amount) for name, amount in limits.items() if name != "seconds")
-        return all(use is not None and use <= amount for use, amount in used)
+        return all((use or 0.0) <= amount for use, amount in used)
 
     if not fits(0):
         return -1
@@ -42,8 +52,8 @@ def binding(
     upper = model.upper(tokens_in, answers, seconds, times)
     for name, amount in limits.items():
         use = upper.get(name)
-        if name != "seconds" and (use is None or use > amount):
-            return name, amount, 0.0, use or float("nan")
+        if name != "seconds" and use is not None and use > amount:
+            return name, amount, 0.0, use
     return next(iter(limits)), 0.0, 0.0, 0.0
 
 

@@ -47,6 +47,8 @@ class Bill:
     """What a strategy says of its answer: attempts, belief, price."""
     notes: list[str] = field(default_factory=list)
     """What was done to the request to stay within a budget."""
+    closed: bool = False
+    """Whether `spent` and `calls` are final."""
 
     @property
     def saved_usd(self) -> float | None:
@@ -63,7 +65,7 @@ class Bill:
             "entry": self.hold,
             "spent": _known(self.spent),
             "allowed": _known(self.allowed),
-            "calls": [call.to_dict() for call in self.calls],
+            "calls": _shown(self.calls),
             "saved_usd": self.saved_usd,
             "estimated": self.estimated,
         }
@@ -90,6 +92,22 @@ class Bill:
             "x-bursar-spent": ", ".join(spent),
             "x-bursar-entry": str(self.hold),
         }
+
+
+MOST_SHOWN = 32
+
+
+def _shown(calls: list[Charged]) -> list[dict[str, Any]]:
+    """Each call, or where there are many, each upstream's together."""
+    if len(calls) <= MOST_SHOWN:
+        return [call.to_dict() for call in calls]
+    together: dict[tuple[str, str, bool], list[Usage]] = {}
+    for call in calls:
+        together.setdefault((call.model, call.upstream, call.estimated), []).append(call.usage)
+    return [
+        {**Charged(model, upstream, Usage.total(usages), estimated).to_dict(), "calls": len(usages)}
+        for (model, upstream, estimated), usages in together.items()
+    ]
 
 
 def _known(usage: Usage) -> dict[str, float]:

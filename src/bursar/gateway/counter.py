@@ -68,14 +68,12 @@ class Visit:
     trace: Trace
     principal: Principal | None = None
     ask: Ask | None = None
-    bill: Bill | None = None
     status: int = 200
     error: str = ""
     first_token_s: float | None = None
 
-    def note(self, bill: Bill) -> None:
+    def begun(self) -> None:
         """A stream has begun."""
-        self.bill = bill
         self.first_token_s = time.perf_counter() - self.began
 
     def failed(self, failure: Failure) -> None:
@@ -96,7 +94,7 @@ class Visit:
 
     def record(self) -> Record:
         """What is known by now."""
-        ask, bill = self.ask, self.bill
+        ask, bill = self.ask, self.ask.bill if self.ask else None
         served = "" if bill is None or not bill.calls else _served(bill)
         return Record(
             request_id=self.request_id,
@@ -111,7 +109,7 @@ class Visit:
             error=self.error,
             seconds=time.perf_counter() - self.began,
             first_token_s=self.first_token_s,
-            queued_s=0.0,
+            queued_s=ask.queued_s if ask else 0.0,
             calls=len(bill.calls) if bill else 0,
             spent=bill.spent if bill else Usage.zero(),
             allowed=bill.allowed if bill else Usage.zero(),

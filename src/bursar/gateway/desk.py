@@ -14,25 +14,33 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bursar.errors import BudgetExceeded, BursarError
+from bursar.errors import BadInput, BudgetExceeded, Infeasible
 from bursar.gateway.afford import affordable, binding, strategy_bound, strategy_limits
-from bursar.gateway.ask import Ask
+from bursar.gateway.ask import EFFORTS, Ask
 from bursar.gateway.assemble import Assembled
 from bursar.gateway.bill import Bill, Charged
-from bursar.gateway.bounds import outputs, prompt_bound
+from bursar.gateway.bounds import (
+    asked_output,
+    outputs,
+    prompt_bound,
+    refuse_unbounded,
+    with_output,
+)
 from bursar.gateway.config import Requests
 from bursar.gateway.errors import Refused
 from bursar.gateway.models import Model
 from bursar.gateway.near import Near
+from bursar.gateway.pieces import as_chunks, said_bytes, usage_of
 from bursar.gateway.seen.traces import CallTrace
 from bursar.gateway.tenants.policy import Decision
-from bursar.gateway.thinking import Thinker, ThinkingFailed
-from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed
+from bursar.gateway.thinking import Thinker
+from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed, Who
 from bursar.ledger import Ledger
 from bursar.reason import STRATEGIES
 from bursar.usage import Usage
 
-_LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")
+_ONE_TEXT = ("tools", "functions", "logprobs", "top_logprobs")
+"""Fields of a chat that a strategy, whose answer is one text that several calls agree on, lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +101,10 @@ class Desk:
     stopwatch: Callable[[], float] = time.perf_counter
 
     def target(self, ask: Ask) -> Target:
-        """The model or strategy that `ask` names. Raises `Refused` (404) or `Denied` (403)."""
+        """The model or strategy that `ask` names. Raises `Refused` (404, 403) or `BadInput`."""
         found = self._named(ask.model)
+        if found.strategy == "auto" and any(ask.body.get(name) for name in _ONE_TEXT):
+            found = Target(found.models[:1])  # an agent's turn: one call, as if it was named
         for model in found.models:
             if not ask.principal.may_use(model.name):
                 raise Refused(
@@ -103,12 +113,8 @@ class Desk:
                     status=403,
                     code="permission_denied",
                 )
-        if found.strategy and ask.path != "chat/completions":
-            raise Refused(
-                f"{ask.model} answers chats only; use /v1/chat/completions or /v1/responses",
-                status=400,
-                code="invalid_request",
-            )
+        if found.strategy:
+            _check_thinkable(ask)
         return found
 
     async def whole(self, ask: Ask) -> Answer:
@@ -118,12 +124,13 @@ class Desk:
             return await self._think(ask, target, way)
         prepared = self._prepare(ask, target.models[0])
         prepared.notes.extend(filter(None, [way.why]))
-        if "seconds" in ask.limits:  # what has come by then is worth having: ask for it in pieces
+        if "seconds" in ask.limits and prepared.tokens_out:
+            # what has come by then is worth having: ask for it in pieces
             async with self._streaming(ask, prepared) as streaming:
                 folded = Assembled(ask.path)
                 async for chunk in streaming.chunks:
                     folded.add(chunk)
-                return Answer(folded.document(), streaming.bill)
+                return _answer(folded.document(), streaming.bill)
         bill = await self._hold(ask, prepared.upper, prepared.model.name, prepared.notes)
         began = self.stopwatch()
         try:
@@ -131,15 +138,14 @@ class Desk:
                 reply = await prepared.model.upstream.complete(call)
                 traced.answered(str(reply.document.get("model", "")), reply.tokens, None)
         except BaseException as ended:
-            await self._settle_failed(bill, prepared, ended, self.stopwatch() - began)
-            raise
+            raise await self._failed(ask, bill, prepared, ended, began) from None
         tokens, estimated = reply.tokens, False
         if tokens is None:
-            tokens, estimated = self._counted(prepared, _said(reply.document)), True
+            tokens, estimated = self._counted(prepared, said_bytes(reply.document)), True
         usage = prepared.model.usage(tokens, self.stopwatch() - began, reply.upstream)
         charged = Charged(prepared.model.name, reply.upstream, usage, estimated)
         await self._settle(bill, [*self._beside(prepared, reply.others), charged])
-        return Answer(reply.document, bill)
+        return _answer(reply.document, bill)
 
     @asynccontextmanager
     async def stream(self, ask: Ask) -> AsyncIterator[Streaming]:
@@ -147,7 +153,7 @@ class Desk:
         target, way = await self._way(ask)
         if target.strategy:
             answer = await self._think(ask, target, way)
-            yield Streaming(_pieces(answer.document), answer.bill)
+            yield Streaming(as_chunks(answer.document), answer.bill)
             return
         prepared = self._prepare(ask, target.models[0])
         prepared.notes.extend(filter(None, [way.why]))
@@ -192,22 +198,57 @@ class Desk:
                             seen.note(chunk)
                             yield chunk
                     except UpstreamFailed as cut:
-                        if "seconds" not in ask.limits or self.clock() < prepared.call.deadline:
-                            raise
-                        bill.stopped, seen.failed = "seconds", cut
+                        seen.tokens, seen.others = chunks.tokens, chunks.others
+                        if not self._out_of_time(ask, prepared) or not seen.text_bytes:
+                            await self._settle_cut(bill, prepared, seen, cut, began)
+                            raise self._meant(ask, prepared, cut) from None
+                        bill.stopped = "seconds"
                     seen.tokens, seen.others = chunks.tokens, chunks.others
                     traced.answered(seen.model, seen.tokens, first_s)
                     await self._settle(bill, self._streamed(prepared, seen, began))
 
                 yield Streaming(passed(), bill)
         except BaseException as ended:
-            if not bill.calls and seen.text_bytes:
-                await asyncio.shield(self._settle(bill, self._streamed(prepared, seen, began)))
-            elif not bill.calls:
-                await self._settle_failed(bill, prepared, ended, self.stopwatch() - began)
+            if bill.closed:
+                raise
+            if not seen.begun:
+                raise await self._failed(ask, bill, prepared, ended, began) from None
+            await self._settle(bill, self._streamed(prepared, seen, began))
             raise
-        if not bill.calls:  # whoever listened left before the end
-            await asyncio.shield(self._settle(bill, self._streamed(prepared, seen, began)))
+        if not bill.closed:  # whoever listened left before the end
+            await self._settle(bill, self._streamed(prepared, seen, began))
+
+    async def _settle_cut(
+        self, bill: Bill, prepared: _Prepared, seen: _Seen, cut: UpstreamFailed, began: float
+    ) -> None:
+        """A stream that broke off is charged for what it said, and if that is nothing, as a call
+        that failed."""
+        if seen.text_bytes:
+            await self._settle(bill, self._streamed(prepared, seen, began))
+        else:
+            await self._settle_failed(bill, prepared, cut, self.stopwatch() - began)
+
+    async def _failed(
+        self, ask: Ask, bill: Bill, prepared: _Prepared, ended: BaseException, began: float
+    ) -> BaseException:
+        """Settles a call that came to nothing; what to raise of it."""
+        await self._settle_failed(bill, prepared, ended, self.stopwatch() - began)
+        return self._meant(ask, prepared, ended)
+
+    def _meant(self, ask: Ask, prepared: _Prepared, ended: BaseException) -> BaseException:
+        """A failure because of the deadline, as what it is."""
+        if isinstance(ended, UpstreamFailed) and not ended.status:
+            if self._out_of_time(ask, prepared):
+                return Infeasible(
+                    f"the {ask.limits['seconds']:g} s of this request's budget ended before any of "
+                    "the answer came; allow more"
+                )
+            if self.clock() >= prepared.call.deadline:
+                ended.status = 504
+        return ended
+
+    def _out_of_time(self, ask: Ask, prepared: _Prepared) -> bool:
+        return "seconds" in ask.limits and self.clock() >= prepared.call.deadline
 
     def _streamed(self, prepared: _Prepared, seen: _Seen, began: float) -> list[Charged]:
         tokens = seen.tokens or self._counted(prepared, seen.text_bytes)
@@ -233,33 +274,28 @@ class Desk:
     ) -> dict[str, float]:
         """The budget of a strategy: the request's own, or some calls at their bound."""
         prepared = [self._prepare(ask, model, with_limits=False) for model in models]
-        calls = max(1, round(self.settings.strategy_calls * scale))
+        calls = max(1, round(self.settings.strategy_calls * EFFORTS[ask.effort] * scale))
         most = calls * max(p.tokens_in + p.tokens_out for p in prepared)
         asked = {name: amount * scale for name, amount in ask.limits.items()}
         return strategy_limits(asked or {"requests": float(calls)}, models, most)
 
     async def _think(self, ask: Ask, target: Target, way: Decision) -> Answer:
         """A strategy's answer: one hold covers all that it buys."""
-        prepared = [self._prepare(ask, model, with_limits=False) for model in target.models]
-        limits = self._strategy_limits(ask, target.models, way.scale)
+        plain = replace(ask, body={k: v for k, v in ask.body.items() if k != "reasoning_effort"})
+        prepared = [self._prepare(plain, model, with_limits=False) for model in target.models]
+        limits = self._strategy_limits(plain, target.models, way.scale)
         upper = strategy_bound(limits, target.models, self.settings.timeout_s)
         bill = await self._hold(ask, upper, ask.model, [way.why] if way.why else [])
         bill.strategy = target.strategy
         began = self.stopwatch()
+        spent: list[Charged] = []
         try:
             thought = await self.thinker.think(
-                ask, target.strategy, {p.model: p.call for p in prepared}, limits
+                plain, target.strategy, {p.model: p.call for p in prepared}, limits, spent
             )
-        except BaseException as ended:
-            if isinstance(ended, ThinkingFailed):
-                spent = self._settle(bill, ended.calls, estimated=ended.estimated)
-            else:
-                spent = self._settle(bill, [], unknown=True)
-            await asyncio.shield(spent)
-            raise
+        finally:
+            await self._settle(bill, spent, seconds=self.stopwatch() - began)
         bill.why, bill.stopped = thought.why, thought.stopped
-        seconds = self.stopwatch() - began
-        await self._settle(bill, thought.calls, seconds=seconds, estimated=thought.estimated)
         return Answer(thought.document, bill)
 
     def _named(self, name: str) -> Target:
@@ -283,36 +319,36 @@ class Desk:
         """Bound the output by what was asked, by the model, and by the request's own budget."""
         at, notes = model.at, list[str]()
         timeout = min(self.settings.timeout_s, ask.limits.get("seconds", float("inf")))
+        refuse_unbounded(ask.body)
         tokens_in = prompt_bound(ask.path, ask.body, model.count, at.tokens_per_image)
         answers = outputs(ask.path, ask.body)
-        asked = next((ask.body[f] for f in _LIMIT_FIELDS if ask.body.get(f) is not None), None)
-        if asked is not None and (
-            isinstance(asked, bool) or not isinstance(asked, int) or asked < 1
-        ):
-            raise Refused(
-                f"max_tokens is {asked!r}: it must be a whole number from 1 to "
-                f"{at.max_output_tokens}",
-                status=400,
-                code="invalid_request",
-            )
-        each = min(asked or at.default_output_tokens, at.max_output_tokens) if answers else 0
+        each = 0
+        if answers:
+            asked = asked_output(ask.body, at.max_output_tokens)
+            each = min(at.default_output_tokens, at.max_output_tokens) if asked is None else asked
         times = model.upstream.most_billed
         if ask.limits and with_limits:
             covered = affordable(model, tokens_in, each * answers, timeout, times, ask.limits)
-            if answers and covered // answers < each:
-                each = covered // answers
-                notes.append(f"max_tokens lowered to {each}, which the budget covers")
-            if (answers and each < 1) or (not answers and covered < 0):
+            if covered < 0 or (each and covered < answers):
                 raise BudgetExceeded(
                     "request",
                     *binding(model, tokens_in, answers, timeout, times, ask.limits),
                 )
-        body = ask.body
-        if answers:
-            body = {k: v for k, v in ask.body.items() if k not in _LIMIT_FIELDS}
-            body["max_tokens"] = each
+            if answers and covered // answers < each:
+                each = covered // answers
+                notes.append(f"max_tokens lowered to {each}, which the budget covers")
+        body = with_output(ask.body, each) if answers else ask.body
         one, upper = (model.upper(tokens_in, each * answers, timeout, n) for n in (1, times))
-        call = Call(ask.path, body, self.clock() + timeout, ask.request_id, times)
+        who = Who(
+            ask.principal.tenant,
+            ask.principal.weight,
+            ask.principal.priority,
+            cost=tokens_in + each * answers,
+            worth=_worth(ask, upper),
+            waited=ask.waited,
+        )
+        deadline = self.clock() + timeout
+        call = Call(ask.path, body, deadline, ask.request_id, times, who=who)
         return _Prepared(model, call, tokens_in, each * answers, upper, one, notes)
 
     def _counted(self, prepared: _Prepared, text_bytes: int) -> Tokens:
@@ -333,7 +369,8 @@ class Desk:
         upper = replace(upper, requests=1.0)  # the client's one, however many calls it takes
         with ask.trace.step("hold"):
             hold = await self.ledger.areserve(ask.account, upper, what)
-        return Bill(ask.request_id, ask.account, hold, upper, ask.limits, notes=notes)
+        ask.bill = Bill(ask.request_id, ask.account, hold, upper, ask.limits, notes=notes)
+        return ask.bill
 
     async def _settle_failed(
         self, bill: Bill, prepared: _Prepared, ended: BaseException, seconds: float
@@ -347,78 +384,71 @@ class Desk:
             used, calls = prepared.upper, []
         billed = bool(used.tokens)
         calls.append(Charged(model.name, "", replace(used, seconds=seconds), billed))
-        await asyncio.shield(self._settle(bill, calls))
+        await self._settle(bill, calls)
 
     async def _settle(
-        self,
-        bill: Bill,
-        calls: list[Charged],
-        *,
-        seconds: float | None = None,
-        estimated: bool = False,
-        unknown: bool = False,
+        self, bill: Bill, calls: list[Charged], *, seconds: float | None = None
     ) -> None:
-        """Close the hold with the sum of `calls`; `seconds` is wall time where they overlapped."""
+        """Close the hold with the sum of `calls`; `seconds` is wall time where they overlapped.
+
+        Once called it goes through, and the bill with it, also when the caller is cancelled.
+        """
         total = replace(Usage.total(call.usage for call in calls), requests=1.0)
         if seconds is not None:
             total = replace(total, seconds=seconds)
-        bill.calls = calls
-        bill.estimated = estimated or unknown or any(call.estimated for call in calls)
-        used = {bill.hold: None if unknown else total}
-        (bill.spent,) = await self.ledger.asettle(used, durable=True)
+        bill.closed, bill.calls = True, calls
+        bill.estimated = any(call.estimated for call in calls)
+        settling = self.ledger.asettle({bill.hold: total}, durable=True)
+        try:
+            (bill.spent,) = await asyncio.shield(settling)
+        except asyncio.CancelledError:
+            (bill.spent,) = await settling
+            raise
 
 
 @dataclass(slots=True)
 class _Seen:
     """What of a stream has passed."""
 
+    begun: bool = False
     text_bytes: int = 0
     tokens: Tokens | None = None
     others: tuple[Attempt, ...] = ()
     upstream: str = ""
     model: str = ""
-    failed: BursarError | None = None
 
     def note(self, chunk: dict[str, Any]) -> None:
-        self.text_bytes += _said(chunk)
+        self.begun = True
+        self.text_bytes += said_bytes(chunk)
         self.model = self.model or str(chunk.get("model", ""))
 
 
-def _said(document: dict[str, Any]) -> int:
-    """Bytes of all that a reply or chunk says: text, reasoning, refusals and calls of tools."""
-    total = 0
-    for choice in document.get("choices") or ():
-        said = choice.get("delta") or choice.get("message") or choice
-        total += _bytes_in(said, top=True)
-    return total
-
-
-_UNSAID = ("role", "logprobs", "finish_reason", "index", "id", "type")
-
-
-def _bytes_in(value: Any, *, top: bool = False) -> int:
-    if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
-    if isinstance(value, dict):
-        skipped = (
-            ("role", "logprobs", "finish_reason", "index", "id", "type") if top else ("id", "type")
+def _check_thinkable(ask: Ask) -> None:
+    """Raises `BadInput` unless a strategy can answer this."""
+    if ask.path != "chat/completions":
+        raise BadInput(f"{ask.model} answers chats only; use /v1/chat/completions or /v1/responses")
+    lacking = [name for name in _ONE_TEXT if ask.body.get(name)]
+    if ask.body.get("n") not in (None, 1):
+        lacking.append("n")
+    if lacking:
+        raise BadInput(
+            f"{lacking[0]} can't be had from {ask.model}, whose answer is one text that several "
+            "calls agree on; name a model without a strategy"
         )
-        return sum(_bytes_in(v) for k, v in value.items() if k not in skipped)
-    if isinstance(value, list):
-        return sum(map(_bytes_in, value))
-    return 0
+    for name, kinds in (("seed", int), ("temperature", (int, float))):
+        value = ask.body.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+            raise BadInput(f"{name} is {str(value)[:40]!r}: it must be a number")
 
 
-async def _pieces(document: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """A whole chat as the chunks of a stream."""
-    head = {key: document[key] for key in ("id", "created", "model")}
-    head["object"] = "chat.completion.chunk"
-    for choice in document["choices"]:
-        message = {**choice["message"]}
-        yield {
-            **head,
-            "choices": [{"index": choice["index"], "delta": message, "finish_reason": None}],
-        }
-        end = {"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}
-        yield {**head, "choices": [end]}
-    yield {**head, "choices": [], "usage": document["usage"]}
+def _answer(document: dict[str, Any], bill: Bill) -> Answer:
+    """With the usage as it was charged, where the upstream said none."""
+    if not document.get("usage"):
+        document = {**document, "usage": usage_of(bill)}
+    return Answer(document, bill)
+
+
+def _worth(ask: Ask, upper: Usage) -> float:
+    """What a request would pay, in times of what it costs at most; 1 where it does not say."""
+    offers = ((ask.limits.get(name), upper.get(name)) for name in ("usd", "tokens"))
+    return max([1.0, *(offer / cost for offer, cost in offers if offer and cost)])

@@ -36,7 +36,7 @@ from bursar.gateway.tenants.watch import Watch
 from bursar.gateway.tenants.webhooks import Webhooks
 from bursar.gateway.thinking import Thinker
 from bursar.gateway.upstream.base import Upstream
-from bursar.gateway.upstream.pool import Pool
+from bursar.gateway.upstream.in_turn import InTurn
 from bursar.ledger import Ledger
 
 HEALTH_S = 15.0
@@ -150,7 +150,7 @@ def _door(config: Config, ledger: Ledger, tenants: Tenants, closing: AsyncExitSt
 
 
 async def _check_health(desk: Desk) -> None:
-    pools = [m.upstream for m in desk.models.values() if isinstance(m.upstream, Pool)]
+    pools = [m.upstream.pool for m in desk.models.values() if isinstance(m.upstream, InTurn)]
     await asyncio.gather(*(pool.check_health() for pool in pools))
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from bursar.backends.base import Backend, Completion, Request
 from bursar.budget import Budget
-from bursar.errors import BackendError, BadInput
+from bursar.errors import BadInput, Infeasible
 from bursar.gateway.ask import Ask
 from bursar.gateway.bill import Charged
 from bursar.gateway.bounds import prompt_bound
@@ -30,27 +30,14 @@ from bursar.reason.purse import Purse
 from bursar.usage import Usage
 from bursar.workload.tasks.base import Question
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A strategy's answer as a chat completion, and what it was charged for."""
+    """A strategy's answer as a chat completion."""
 
     document: dict[str, Any]
-    calls: list[Charged]
     why: dict[str, Any]
     stopped: str
-    estimated: bool
-    """Whether an upstream did not say what one of the calls used."""
-
-
-class ThinkingFailed(BackendError):
-    """A strategy got no answer at all; `calls` is what it was charged for trying."""
-
-    def __init__(self, message: str, calls: list[Charged], estimated: bool) -> None:
-        super().__init__(message)
-        self.calls, self.estimated = calls, estimated
 
 
 class Thinker:
@@ -70,18 +57,34 @@ class Thinker:
         self._loop.close()
 
     async def think(
-        self, ask: Ask, strategy: str, calls: Mapping[Model, Call], limits: Mapping[str, float]
+        self,
+        ask: Ask,
+        strategy: str,
+        calls: Mapping[Model, Call],
+        limits: Mapping[str, float],
+        spent: list[Charged],
     ) -> Thought:
         """Spend at most `limits` on `ask`, with one call's body for each model.
 
-        Raises `BadInput` where the strategy can't work with the models, `ThinkingFailed`, which
-        says what was spent, where it got no answer.
+        What it is charged for is in `spent` when this ends, however it does. Raises `BadInput`
+        where the strategy can't work with the models, and an upstream's error or `Infeasible`
+        where it got no answer.
         """
         home = asyncio.get_running_loop()
-        return await self._there(_think(ask, strategy, calls, dict(limits), home))
+        ended = home.create_future()
 
-    async def _there(self, work: Coroutine[Any, Any, T]) -> T:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        async def there() -> Thought:
+            try:
+                return await _think(ask, strategy, calls, dict(limits), spent, home)
+            finally:
+                home.call_soon_threadsafe(ended.set_result, None)
+
+        thinking = asyncio.run_coroutine_threadsafe(there(), self._loop)
+        try:
+            return await asyncio.wrap_future(thinking)
+        except asyncio.CancelledError:
+            await ended  # its calls end, and are charged
+            raise
 
 
 async def _think(
@@ -89,6 +92,7 @@ async def _think(
     strategy: str,
     calls: Mapping[Model, Call],
     limits: dict[str, float],
+    spent: list[Charged],
     home: asyncio.AbstractEventLoop,
 ) -> Thought:
     prompt = _prompt(ask.body)
@@ -116,21 +120,16 @@ async def _think(
     prices: list[Round] = []
     try:
         (answer,) = await how.solve([question], bench, prices.append)
-    except BadInput:
-        raise
-    except Exception as failed:
-        charged = _charged(budget, sources)
-        raise ThinkingFailed(f"{strategy}: {failed}", charged, _estimated(sources)) from failed
-    charged, estimated = _charged(budget, sources), _estimated(sources)
+    finally:
+        spent += _charged(budget, sources)
     text, chosen = _text_of(answer.text, sources, task, question)
     if chosen is None:
-        failures = bench.purse.failures
-        why = str(failures[0]) if failures else "the budget paid for no attempt"
-        raise ThinkingFailed(why, charged, estimated)
+        for failure in bench.purse.failures:
+            raise failure
+        raise Infeasible(f"{ask.model}: the budget paid for no attempt; raise it")
     price = prices[-1].price if prices else None
     return Thought(
-        _document(ask, text, charged),
-        charged,
+        _document(ask, text, spent),
         {
             "attempts": answer.attempts,
             "p_right": answer.p_right,
@@ -139,7 +138,6 @@ async def _think(
             "answer": answer.text,
         },
         "" if answer.stopped in ("", "verified", "price", "sure") else answer.stopped,
-        estimated,
     )
 
 
@@ -175,8 +173,6 @@ class _Chat:
     call: Call
     home: asyncio.AbstractEventLoop
     upstream: str = ""
-    estimated: bool = False
-    """Whether a call was counted here: the upstream did not say, or its answer was lost."""
 
     @property
     def name(self) -> str:
@@ -216,10 +212,8 @@ class _Chat:
             usage = bound if failed.may_be_billed else Usage.zero()
             failed.usage = replace(usage, seconds=time.monotonic() - began)
             failed.estimated = failed.may_be_billed
-            self.estimated = self.estimated or failed.estimated
             raise
         self.upstream = reply.upstream
-        self.estimated = self.estimated or reply.tokens is None
         choice = reply.document["choices"][0]
         text = choice["message"].get("content") or ""
         tokens = reply.tokens or Tokens(
@@ -273,11 +267,6 @@ def _charged(budget: Budget, sources: Mapping[str, _Kept]) -> list[Charged]:
             Charged(name.removeprefix("openai:"), upstream, line.usage, bool(line.estimated))
         )
     return found
-
-
-def _estimated(sources: Mapping[str, _Kept]) -> bool:
-    chats = (kept.inner for kept in sources.values() if isinstance(kept.inner, _Chat))
-    return any(chat.estimated for chat in chats)
 
 
 def _document(ask: Ask, text: str, calls: Sequence[Charged]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """OpenAI's endpoints, each an ASGI application.
 
 http.py   bodies in, JSON and events out, and noticing that a client has left
-calls.py  chat/completions, completions, embeddings
+calls.py  a POST endpoint; chat/completions, completions, embeddings as upstreams speak them
 """
 
-from bursar.gateway.api.calls import Calls
+from bursar.gateway.api.calls import Calls, Plain
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "Plain"]

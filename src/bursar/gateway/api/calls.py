@@ -1,10 +1,10 @@
-"""chat/completions, completions and embeddings: the three that upstreams speak themselves."""
+"""OpenAI's POST endpoints: read, ask the desk, answer in the endpoint's shape."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -21,30 +21,95 @@ from bursar.gateway.api.http import (
 )
 from bursar.gateway.ask import BUDGET_HEADER, Ask, read_ask, read_body
 from bursar.gateway.bill import Bill
-from bursar.gateway.counter import Counter
+from bursar.gateway.counter import Counter, Visit
 from bursar.gateway.desk import Desk
 from bursar.gateway.errors import failure_of
+from bursar.gateway.pieces import as_asked
 from bursar.gateway.upstream.base import Path
 
 _BUDGET = BUDGET_HEADER.encode()
+Event = tuple[str, dict[str, Any]]
+"""The name of a server-sent event, empty for none, and its data."""
+
+
+class Dialect(Protocol):
+    """How one endpoint puts what an upstream's endpoint (`path`) says."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def end(self) -> bytes:
+        """What ends a stream."""
+        ...
+
+    def read(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The upstream's body. Raises `BadInput`."""
+        ...
+
+    def whole(self, body: dict[str, Any], document: dict[str, Any], bill: Bill) -> dict[str, Any]:
+        """The reply, but for its bill. `body` is the client's."""
+        ...
+
+    def events(
+        self, body: dict[str, Any], ask: Ask, chunks: AsyncIterator[dict[str, Any]], bill: Bill
+    ) -> AsyncIterator[Event]:
+        """The stream; its last event has the bill, which is final once `chunks` has ended."""
+        ...
+
+    def cut(self, failure: dict[str, Any]) -> Event:
+        """The last event of a stream that broke off, made of the error's document."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """The three endpoints that upstreams speak themselves."""
+
+    path: Path
+    end: bytes = b"data: [DONE]\n\n"
+
+    @property
+    def endpoint(self) -> str:
+        return self.path
+
+    def read(self, body: dict[str, Any]) -> dict[str, Any]:
+        return body
+
+    def whole(self, body: dict[str, Any], document: dict[str, Any], bill: Bill) -> dict[str, Any]:
+        return document
+
+    async def events(
+        self, body: dict[str, Any], ask: Ask, chunks: AsyncIterator[dict[str, Any]], bill: Bill
+    ) -> AsyncIterator[Event]:
+        async for chunk in as_asked(chunks, bill, wants_usage=ask.wants_usage):
+            yield "", chunk
+
+    def cut(self, failure: dict[str, Any]) -> Event:
+        return "", failure
 
 
 @dataclass(slots=True)
 class Calls:
     """One endpoint, as an ASGI application."""
 
-    path: Path
+    dialect: Dialect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         counter: Counter = scope["app"].state.gateway.counter
-        visit = counter.visit(self.path, scope)
+        visit = counter.visit(self.dialect.endpoint, scope)
+        events = Events(send, {"x-request-id": visit.request_id})
         try:
+            visit.principal = counter.directory.find(bearer(scope))
             server = counter.config.server
             content = await read_content(scope, receive, server.request_bytes, server.read_s)
-            visit.principal = counter.directory.find(bearer(scope))
-            ask = read_ask(
-                self.path,
-                read_body(content),
+            body = read_body(content)
+            visit.ask = ask = read_ask(
+                self.dialect.path,
+                self.dialect.read(body),
                 header(scope, _BUDGET),
                 request_id=visit.request_id,
                 principal=visit.principal,
@@ -52,64 +117,38 @@ class Calls:
                 default_budget=counter.config.requests.budget,
                 trace=visit.trace,
             )
-            visit.ask = ask
-            if ask.streamed and self.path != "embeddings":
-                streaming = _stream(counter.desk, ask, visit.note, Events(send, {}))
-                await until_left(receive, streaming)
-            else:
-                answer = await until_left(receive, counter.desk.whole(ask))
-                visit.bill = answer.bill
-                document = {**answer.document, "bursar": answer.bill.to_dict()}
-                await send_json(send, 200, document, answer.bill.headers())
+            await until_left(receive, self._serve(counter.desk, visit, body, ask, send, events))
         except ClientLeft:
             visit.left()
-        except BursarError as error:
+        except Exception as error:
+            if not isinstance(error, BursarError):
+                counter.log_bug(visit.request_id, error)
             failure = failure_of(error)
             visit.failed(failure)
-            await send_failure(send, failure, visit.request_id)
-        except Exception as bug:
-            counter.log_bug(visit.request_id, bug)
-            failure = failure_of(bug)
-            visit.failed(failure)
-            await send_failure(send, failure, visit.request_id)
+            bill = visit.ask.bill if visit.ask else None
+            document = failure.document | ({"bursar": bill.to_dict()} if bill else {})
+            if not events.begun:
+                await send_failure(send, failure, document, visit.request_id)
+            else:  # what went out can't be taken back: say so in the stream
+                name, said = self.dialect.cut(document)
+                await events.event(said, name)
+                await events.end()
         finally:
             visit.end()
 
-
-async def _stream(desk: Desk, ask: Ask, note: Callable[[Bill], None], events: Events) -> None:
-    """Pass chunks on. The last ones wait for the bill, which goes out with the very last."""
-    bill: Bill | None = None
-    last: list[dict[str, Any]] = []
-    try:
+    async def _serve(
+        self, desk: Desk, visit: Visit, body: dict[str, Any], ask: Ask, send: Send, events: Events
+    ) -> None:
+        dialect = self.dialect
+        if not ask.streamed or ask.path == "embeddings":
+            answer = await desk.whole(ask)
+            document = dialect.whole(body, answer.document, answer.bill)
+            shown = {**document, "bursar": answer.bill.to_dict()}
+            await send_json(send, 200, shown, answer.bill.headers())
+            return
         async with desk.stream(ask) as streaming:
-            bill = streaming.bill
-            note(bill)
-            async for chunk in streaming.chunks:
-                if not ask.wants_usage and "usage" in chunk:
-                    chunk = {key: value for key, value in chunk.items() if key != "usage"}
-                    if not chunk.get("choices"):
-                        continue
-                if not _is_end(chunk):
-                    for held in last:
-                        await events.event(held)
-                    last = []
-                    await events.event(chunk)
-                else:
-                    last.append(chunk)
-            for held in last[:-1]:
-                await events.event(held)
-            final = last[-1] if last else {"object": "chat.completion.chunk", "choices": []}
-            await events.event({**final, "bursar": bill.to_dict()})
-            await events.end(b"data: [DONE]\n\n")
-    except BursarError as cut:
-        if bill is None or not events.begun:
-            raise
-        # what went out can't be taken back: say so in the stream, with the bill, settled by now
-        document = failure_of(cut).document
-        await events.event({**document, "bursar": bill.to_dict()})
-        await events.end()
-
-
-def _is_end(chunk: dict[str, Any]) -> bool:
-    choices = chunk.get("choices")
-    return not choices or all(choice.get("finish_reason") for choice in choices)
+            visit.begun()
+            events.headers["x-bursar-entry"] = str(streaming.bill.hold)
+            async for name, said in dialect.events(body, ask, streaming.chunks, streaming.bill):
+                await events.event(said, name)
+            await events.end(dialect.end)

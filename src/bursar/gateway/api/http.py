@@ -78,6 +78,8 @@ async def until_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         if not working.done():
             working.cancel()
             await asyncio.wait((working,))  # it settles what was spent before it ends
+            if not working.cancelled():
+                working.exception()  # nobody is left to be told
 
 
 async def send_json(
@@ -99,17 +101,19 @@ async def send_json(
     await send({"type": "http.response.body", "body": content})
 
 
-async def send_failure(send: Send, failure: Failure, request_id: str) -> None:
-    """An error, as OpenAI's clients read it."""
+async def send_failure(
+    send: Send, failure: Failure, document: dict[str, Any], request_id: str
+) -> None:
+    """An error, as OpenAI's clients read it; `document` is the failure's, perhaps with a bill."""
     headers = {"x-request-id": request_id, **failure.headers}
-    await send_json(send, failure.status, failure.document, headers)
+    await send_json(send, failure.status, document, headers)
 
 
 class Events:
     """A stream of server-sent events; its head goes out with the first of them."""
 
     def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
-        self._send, self._headers = send, headers
+        self._send, self.headers = send, dict(headers)
         self.begun = False
 
     async def event(self, document: Any, name: str = "") -> None:
@@ -128,7 +132,7 @@ class Events:
                 (b"content-type", EVENTS),
                 (b"cache-control", b"no-cache"),
                 (b"x-accel-buffering", b"no"),
-                *_encoded(self._headers),
+                *_encoded(self.headers),
             ]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
