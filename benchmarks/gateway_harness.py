@@ -70,8 +70,16 @@ def mock(**settings: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
-def config(mock_url: str, place: str, more: str = "", model: str = "") -> str:
+def config(
+    mock_url: str,
+    place: str,
+    more: str = "",
+    model: str = "",
+    retries: int = 0,
+    upstreams: Sequence[str] = ("mock",),
+) -> str:
     """A gateway's configuration with one model, "mock"; `more` and `model` are TOML."""
+    served = [f'[[models.upstreams]]\nurl = "{mock_url}/v1"\nname = "{n}"' for n in upstreams]
     return f"""
 [server]
 drain_s = 5.0
@@ -82,12 +90,9 @@ place = "{place}"
 name = "mock"
 context_tokens = 32000
 max_output_tokens = 4096
-retries = 0
+retries = {retries}
 {model}
-[[models.upstreams]]
-url = "{mock_url}/v1"
-name = "mock"
-"""
+""" + "\n".join(served)
 
 
 @contextmanager

@@ -160,17 +160,21 @@ def note(status: int, content: bytes, request_id: str, tally: Tally) -> None:
             tally.ended["whole"] += 1
             return
         code = document["error"]["code"]
+        if bill := document.get("bursar"):  # it failed, but not before something was spent
+            tally.receipts[bill["request_id"]] = bill
     except (orjson.JSONDecodeError, KeyError, IndexError):
         tally.odd.append(f"{status}: {content[:300]!r}")
         return
     tally.ended[f"{status} {code}"] += 1
-    if code == "budget_exceeded":
+    if code == "budget_exceeded" and not bill:
         tally.refused.add(request_id)
-    elif status not in (429, 502, 504):
+    elif status not in (402, 429, 502, 504):
         tally.odd.append(f"{status}: {content[:300]!r}")
 
 
-async def disturb(supervisor: int, every_s: float, watched: Watched, rng: random.Random) -> None:
+async def disturb(
+    supervisor: int, workers: int, every_s: float, watched: Watched, rng: random.Random
+) -> None:
     """Kill a worker now and then, never the eldest; measure that one's memory."""
     began = time.monotonic()
     eldest = harness.workers_of(supervisor)[0]
@@ -182,7 +186,7 @@ async def disturb(supervisor: int, every_s: float, watched: Watched, rng: random
         if every_s and seconds >= next_kill:
             next_kill += every_s
             others = [pid for pid in harness.workers_of(supervisor) if pid != eldest]
-            if len(others) > 1:  # a young one may still be starting
+            if len(others) == workers - 1:  # else one is still starting
                 os.kill(rng.choice(others), signal.SIGKILL)
                 watched.killed += 1
 
@@ -201,7 +205,9 @@ async def load(
     numbers = itertools.count()
     port = int(url.rpartition(":")[2])
     began = time.monotonic()
-    disturbing = asyncio.create_task(disturb(supervisor, asked.kill_every, watched, rng))
+    disturbing = asyncio.create_task(
+        disturb(supervisor, asked.workers, asked.kill_every, watched, rng)
+    )
     clients = [
         asyncio.create_task(client(port, keys, numbers, asked.requests, rng.random(), tally))
         for _ in range(asked.clients)
@@ -324,7 +330,7 @@ def main() -> None:
         keys = make_keys(place, asked.requests, random.Random(asked.seed))
         settings: dict[str, Any] = {"latency": 0.01, "gap": 0.002, "tokens": (1, 32)}
         with harness.mock(**settings, faults=FAULTS, seed=asked.seed) as mock_url:
-            text = harness.config(mock_url, place, MORE, MODEL)
+            text = harness.config(mock_url, place, MORE, MODEL, 1, ("one", "two"))
             with harness.gateway(folder, text, asked.workers) as (url, supervisor):
                 tally, watched, seconds = uvloop.run(load(url, supervisor, keys, asked, screen))
                 screen.print("comparing", dict(tally.ended))
