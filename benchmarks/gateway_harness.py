@@ -42,7 +42,11 @@ def running(
     """A process group, ended with SIGTERM and, when that does not help, SIGKILL."""
     with open(log or os.devnull, "a") as errors:
         process = subprocess.Popen(
-            command, stderr=errors, text=True, start_new_session=True, **settings
+            command,
+            text=True,
+            start_new_session=True,
+            **{"stdout": errors, **settings},
+            stderr=errors,
         )
     try:
         yield process
@@ -105,7 +109,7 @@ def gateway(folder: Path, text: str, workers: int = 1) -> Iterator[tuple[str, in
     command += ["--port", str(port), "--workers", str(workers)]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "src"), "OMP_NUM_THREADS": "1"}
     log = folder / f"gateway{port}.log"
-    with running(command, log, env=environment, stdout=subprocess.DEVNULL) as process:
+    with running(command, log, env=environment) as process:
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/health", process, log)
         yield url, process.pid
