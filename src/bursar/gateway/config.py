@@ -122,6 +122,8 @@ class ModelAt(_Section):
     tokenizer: str = ""
     """A ``tokenizer.json``, to bound prompts more closely than by their bytes."""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
+    failures_to_pause: Count = 5
+    """Failures of an upstream within half a minute after which it is left alone for a while."""
     choice: Literal["least_outstanding", "by_weight", "cheapest_first"] = "least_outstanding"
     """Which upstream a call goes to, of those that work and have room."""
     hedge_quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
