@@ -34,6 +34,10 @@ class Server(_Section):
     workers: Count = 1
     request_bytes: Count = 8_000_000
     """Longest body of a request; above it: 413."""
+    head_bytes: Count = 65_536
+    """Longest head of a request, its headers and address; above it: 431."""
+    connections: Count = 4096
+    """Connections of one worker; above it: 503."""
     read_s: Positive = 30.0
     """Within which a client must have sent its request; above it: 408."""
     drain_s: Positive = 60.0
