@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bursar.reason.base import Arm, Attempt, Pick, Work
+from bursar.reason.kinds import Kinds
 from bursar.reason.self_consistency import vote
 from bursar.reason.workbench import Workbench
 from bursar.value.answer_belief import AnswerBelief, AnswerLaw
@@ -39,6 +40,8 @@ class TaskBelief:
     backends: tuple[str, ...]
     checked: bool
     start: AnswerLaw | None = None
+    kinds: Kinds | None = None
+    """None: all are of one."""
     answers: AnswerBelief = field(init=False)
     _seen: list[int] = field(init=False)
     """Attempts and closed arms of each question."""
@@ -48,7 +51,12 @@ class TaskBelief:
 
     def __post_init__(self) -> None:
         guess = AnswerLaw.guess([0.0] * len(self.backends))
-        self.answers = AnswerBelief(len(self.works), self.start or guess, checked=self.checked)
+        self.answers = AnswerBelief(
+            len(self.works),
+            self.start or guess,
+            checked=self.checked,
+            kinds=None if self.kinds is None else self.kinds.of,
+        )
         self._seen = [0] * len(self.works)
         self._picks = [Pick(None, None)] * len(self.works)
 
@@ -78,9 +86,9 @@ class TaskBelief:
         """(questions, len(ms)): P(right) after m more attempts by `arm`, never below now."""
         return self.answers.after(self.backends.index(arm.backend), ms)
 
-    def chance(self, arm: Arm) -> float:
-        """How often one attempt by `arm` is right, over the questions of the task."""
-        return self.answers.chance(self.backends.index(arm.backend))
+    def chance(self, arm: Arm, kind: int) -> float:
+        """How often one attempt by `arm` is right, over the questions of a kind."""
+        return float(self.answers.chance(self.backends.index(arm.backend))[kind])
 
     def _pick(self, rows: Iterable[int]) -> None:
         """Among answers the votes decide, each with its weight: the belief says how sure to be."""
