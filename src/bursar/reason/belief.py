@@ -22,9 +22,9 @@ SHARPNESS, FEW = 3.0, 4.0
 With more votes it falls as one over the root of their number, as the noise of counting does: what a
 likelihood gets wrong does not average out (LOG.md)."""
 GUESS, SHRINK, RIDGE = 0.4, 2.0, 10.0
-REFIT, STEPS, SETTLED = 1.2, 8, 0.03
+REFIT = 1.1
 """The laws are learned again at every round until there is an attempt a question, then when there
-are `REFIT` times the attempts: by `STEPS` of EM, or until one moves them by less than `SETTLED`."""
+are `REFIT` times the attempts."""
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class TaskBelief:
             self._pick(fresh)
             return fresh, False
         self._learned = known
-        self.answers.refit(STEPS, SETTLED)
+        self.answers.refit()
         self._pick(fresh if self.checked else range(len(self.works)))
         return fresh, True
 

@@ -48,10 +48,8 @@ class Intent:
     question: Ints
     arm: Ints
     """Index into the market's arms."""
-    planned: Ints
-    """How many attempts the plan holds for it,"""
     at_once: Ints
-    """and how many of them to buy before thinking again."""
+    """How many of the planned attempts to buy before thinking again."""
     cost: Floats
     """Of one attempt."""
     slope: Floats
@@ -181,7 +179,7 @@ class Market:
         arm, count = np.array([(0, 0), *self.ladder])[option[bought]].T
         question = rows[bought]
         at_once = self._at_once(question, arm, count)
-        return Intent(question, arm, count, at_once, cost[bought] / count, slope[bought], floor)
+        return Intent(question, arm, at_once, cost[bought] / count, slope[bought], floor)
 
     def _at_once(self, question: Ints, arm: Ints, count: Ints) -> Ints:
         """How many of `count` planned attempts to buy before thinking again: a quarter, and where

@@ -135,9 +135,8 @@ class AnswerBelief:
             self._scale = Scale.of(self._hints)
         self._infer(rows)
 
-    def refit(self, steps: int = 4, settled: float = 0.0) -> None:
-        """Learn the laws from everything observed: `steps` of EM from the present laws, fewer where
-        one moves no arm's mean and slope by as much as `settled`."""
+    def refit(self, steps: int = 4) -> None:
+        """Learn the laws from everything observed: `steps` of EM from the present laws."""
         if not self.trials.any():
             return
         self._scale = Scale.of(self._hints)
@@ -150,13 +149,9 @@ class AnswerBelief:
             log_scatter, alpha = _normalised(scatter)
             weight = rows.weights(marginal + log_scatter)
             ease *= weight[:, None]
-            before = np.concatenate([self.rates.mean, self.rates.slope])
             self._learn_trust(rows, ease, hint)
             self._learn_rates(rows, ease)
             self._learn_alphas(weight * (rows.num_wrong > 1), alpha)
-            now = np.concatenate([self.rates.mean, self.rates.slope])
-            if np.abs(now - before).max() < settled:
-                break
         self._infer(np.arange(len(hint)))
 
     def after(self, arm: int, counts: Sequence[int]) -> Floats:
