@@ -19,8 +19,11 @@ import statistics
 import tempfile
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+
+from machine import cpu
 
 from bursar.budget import Budget
 from bursar.ledger import Ledger
@@ -218,7 +221,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print only; keep no results file")
     asked = parser.parse_args()
-    found: dict[str, Any] = {"unit": "reserve + settle pairs per second, median of rounds"}
+    found: dict[str, Any] = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": cpu(),
+        "command": f"python benchmarks/ledger.py --seconds {asked.seconds} --rounds {asked.rounds}",
+        "unit": "reserve + settle pairs per second, median of rounds",
+    }
     for name, (processes, threads) in SETUPS.items():
         rounds = [  # in turn, so that whatever else the machine does falls on both
             [rate(batch, processes, threads, asked.seconds) for batch in (256, 1)]

@@ -41,7 +41,7 @@ class Running:
         self.before = (0, 0)
         self.before = self.spent()
         for model in self.gateway.counter.desk.models.values():
-            for seat in model.upstream._places.seats:
+            for seat in model.upstream.pool._places.seats:
                 seat.breaker = Breaker(BreakerSettings())
         self.upstream.made.clear()
         self.records.clear()

@@ -95,7 +95,7 @@ CASES = [
     ("a ledger in no folder", "{solve} --ledger no/where.sqlite", 2, "unable to open.*exists"),
     ("a run folder inside a file", "{solve} --runs half.jsonl/runs", 2, "can't be made.*--runs"),
     ("USD of a model without a price", '{solve} --budget "2 USD"', 1,
-     "usd is limited but can't be bounded.*; limit tokens or tokens_in or tokens_out or requests instead"),
+     "usd is limited but can't be bounded.*; limit tokens or tokens_in.*or requests instead"),
     ("USD of a server without a price", '{solve} --budget "2 USD" --model '
      "openai:m@http://127.0.0.1:9", 1, "usd is limited.*--usd-per-mtok IN,OUT, or limit tokens"),
     ("joules of a server", '{solve} --budget "5 kJ" --model openai:m@http://127.0.0.1:9', 1,

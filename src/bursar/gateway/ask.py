@@ -53,7 +53,13 @@ class Ask:
     """A key of `EFFORTS`."""
     bill: Bill | None = None
     """Once something is held for it."""
+    queued_s: float = 0.0
+    """How long its calls waited for their turn, in all."""
     trace: Trace = UNTRACED_REQUEST
+
+    def waited(self, seconds: float) -> None:
+        """A call of it has waited for its turn."""
+        self.queued_s += seconds
 
     @property
     def account(self) -> str:
@@ -108,8 +114,8 @@ def read_ask(
         streamed=streamed,
         wants_usage=streamed and isinstance(wants, dict) and wants.get("include_usage") is True,
         extract=str(options.get("extract") or ""),
-        trace=trace,
         effort=_effort(body),
+        trace=trace,
     )
 
 

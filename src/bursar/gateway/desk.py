@@ -34,7 +34,7 @@ from bursar.gateway.pieces import as_chunks, said_bytes, usage_of
 from bursar.gateway.seen.traces import CallTrace
 from bursar.gateway.tenants.policy import Decision
 from bursar.gateway.thinking import Thinker
-from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed
+from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed, Who
 from bursar.ledger import Ledger
 from bursar.reason import STRATEGIES
 from bursar.usage import Usage
@@ -283,7 +283,7 @@ class Desk:
         """A strategy's answer: one hold covers all that it buys."""
         plain = replace(ask, body={k: v for k, v in ask.body.items() if k != "reasoning_effort"})
         prepared = self._prepare_each(plain, target.models)
-        limits = self._strategy_limits(ask, target.models, way.scale)
+        limits = self._strategy_limits(plain, target.models, way.scale)
         upper = strategy_bound(limits, target.models, self.settings.timeout_s)
         bill = await self._hold(ask, upper, ask.model, [way.why] if way.why else [])
         bill.strategy = target.strategy
@@ -294,6 +294,7 @@ class Desk:
                 plain, target.strategy, {p.model: p.call for p in prepared}, limits, spent
             )
         finally:
+            ask.queued_s = plain.queued_s
             await self._settle(bill, spent, seconds=self.stopwatch() - began)
         bill.why, bill.stopped = thought.why, thought.stopped
         return Answer(thought.document, bill)
@@ -351,7 +352,16 @@ class Desk:
                 notes.append(f"max_tokens lowered to {each}, which the budget covers")
         body = with_output(ask.body, each) if answers else ask.body
         one, upper = (model.upper(tokens_in, each * answers, timeout, n) for n in (1, times))
-        call = Call(ask.path, body, self.clock() + timeout, ask.request_id, times)
+        who = Who(
+            ask.principal.tenant,
+            ask.principal.weight,
+            ask.principal.priority,
+            cost=tokens_in + each * answers,
+            worth=_worth(ask, upper),
+            waited=ask.waited,
+        )
+        deadline = self.clock() + timeout
+        call = Call(ask.path, body, deadline, ask.request_id, times, who=who)
         return _Prepared(model, call, tokens_in, each * answers, upper, one, notes)
 
     def _counted(self, prepared: _Prepared, text_bytes: int) -> Tokens:
@@ -449,3 +459,9 @@ def _answer(document: dict[str, Any], bill: Bill) -> Answer:
     if not document.get("usage"):
         document = {**document, "usage": usage_of(bill)}
     return Answer(document, bill)
+
+
+def _worth(ask: Ask, upper: Usage) -> float:
+    """What a request would pay, in times of what it costs at most; 1 where it does not say."""
+    offers = ((ask.limits.get(name), upper.get(name)) for name in ("usd", "tokens"))
+    return max([1.0, *(offer / cost for offer, cost in offers if offer and cost)])

@@ -31,7 +31,8 @@ class LocalOnly:
                 'to "required"',
                 status=403,
             )
-            await send_failure(send, failure_of(denied), "")
+            failure = failure_of(denied)
+            await send_failure(send, failure, "")
             return
         await self._app(scope, receive, send)
 

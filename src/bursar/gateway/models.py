@@ -15,9 +15,11 @@ from bursar.backends.token_price import TokenPrice
 from bursar.errors import BadInput
 from bursar.gateway.bounds import CountTokens, utf8_bytes
 from bursar.gateway.config import Config, ModelAt, UpstreamAt
+from bursar.gateway.schedule import Schedule
 from bursar.gateway.upstream import AnthropicUpstream, OpenAIUpstream
 from bursar.gateway.upstream.base import Tokens, Upstream
 from bursar.gateway.upstream.choice import CHOICES
+from bursar.gateway.upstream.in_turn import InTurn
 from bursar.gateway.upstream.local import open_local
 from bursar.gateway.upstream.places import Member
 from bursar.gateway.upstream.pool import Hedge, Pool, Retry
@@ -109,7 +111,7 @@ def open_upstream(at: ModelAt) -> Upstream:
     ]
     if len(members) == 1 and at.upstreams[0].kind == "local":
         return members[0].upstream
-    return Pool(
+    pool = Pool(
         at.name,
         members,
         rule=CHOICES[at.choice](),
@@ -118,6 +120,8 @@ def open_upstream(at: ModelAt) -> Upstream:
         hedge=None if at.hedge_quantile is None else Hedge(at.hedge_quantile),
         clock=time.monotonic,  # the event loop's, and can be read from other threads
     )
+    schedule = Schedule(at.name, lambda: pool.capacity, most_waiting=at.queue, clock=time.monotonic)
+    return InTurn(pool, schedule)
 
 
 def _usd_per_mtok(model: ModelAt, at: UpstreamAt) -> float:

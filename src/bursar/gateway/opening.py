@@ -15,6 +15,7 @@ from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import LOG, Counter
 from bursar.gateway.desk import Desk
 from bursar.gateway.duty import keep_up
+from bursar.gateway.idempotency import Answers
 from bursar.gateway.janitor import keep_sweeping, worker_name
 from bursar.gateway.models import open_models, open_upstream
 from bursar.gateway.near import Near
@@ -36,7 +37,7 @@ from bursar.gateway.tenants.watch import Watch
 from bursar.gateway.tenants.webhooks import Webhooks
 from bursar.gateway.thinking import Thinker
 from bursar.gateway.upstream.base import Upstream
-from bursar.gateway.upstream.pool import Pool
+from bursar.gateway.upstream.in_turn import InTurn
 from bursar.ledger import Ledger
 
 HEALTH_S = 15.0
@@ -101,7 +102,8 @@ class Gateway:
 
             closing.push_async_callback(close_models)
             door = _door(config, ledger, tenants, closing)
-            counter = Counter(config, desk, door, tracer, [journal, metrics, logs])
+            answers = Answers(tenants.database, lease_s=config.requests.timeout_s + 30.0)
+            counter = Counter(config, desk, door, answers, tracer, [journal, metrics, logs])
             metrics.gauge(
                 "bursar_live_requests", "Under way.", (), lambda: [((), float(len(counter.live)))]
             )
@@ -150,7 +152,7 @@ def _door(config: Config, ledger: Ledger, tenants: Tenants, closing: AsyncExitSt
 
 
 async def _check_health(desk: Desk) -> None:
-    pools = [m.upstream for m in desk.models.values() if isinstance(m.upstream, Pool)]
+    pools = [m.upstream.pool for m in desk.models.values() if isinstance(m.upstream, InTurn)]
     await asyncio.gather(*(pool.check_health() for pool in pools))
 
 

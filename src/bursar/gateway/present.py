@@ -11,7 +11,7 @@ from bursar.gateway.seen.metrics import Metrics
 from bursar.gateway.seen.now import AccountBudget
 from bursar.gateway.tenants.actor import COMMAND_LINE
 from bursar.gateway.tenants.store import Tenants
-from bursar.gateway.upstream.pool import Pool
+from bursar.gateway.upstream.in_turn import InTurn
 
 MOST_BUDGETS = 300
 _STATES = {"closed": "up", "half open": "trying", "open": "down"}
@@ -30,14 +30,16 @@ class Present:
         return self.tenants.budgets.listed(COMMAND_LINE, under=root, most=MOST_BUDGETS)
 
     def price(self) -> Mapping[str, float]:
-        """See `Now.price`."""
-        return {}
+        """See `Now.price`: the highest of any model's, per token, relative to what is usual."""
+        turns = [m.upstream for m in self.counter.desk.models.values()]
+        prices = [turn.schedule.price_now() for turn in turns if isinstance(turn, InTurn)]
+        return {"tokens": max(prices)} if any(prices) else {}
 
     def upstreams(self) -> Sequence[Mapping[str, Any]]:
         """See `Now.upstreams`."""
         found = []
         for model in list(self.counter.desk.models.values()):
-            if isinstance(model.upstream, Pool):
+            if isinstance(model.upstream, InTurn):
                 found += [_seat(model.name, s) for s in model.upstream.snapshot()["upstreams"]]
             else:
                 found.append({"name": model.upstream.name, "model": model.name, "state": "up"})

@@ -19,6 +19,10 @@ from bursar.gateway.config import Config, read_config
 from bursar.gateway.opening import Gateway
 from bursar.ledger import Ledger
 
+_STARTS_S = 60
+"""Within which a worker must have imported all it needs: on a busy machine that takes a while, and
+one that does not answer by then is killed."""
+
 
 def serve(config: Config, path: Path | None = None) -> None:
     """Serve until a signal ends it; requests under way are finished first (`server.drain_s`).
@@ -44,6 +48,7 @@ def serve(config: Config, path: Path | None = None) -> None:
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(server.drain_s),
+        timeout_worker_healthcheck=_STARTS_S,
         backlog=4096,
     )
     listening = _listen(server.host, server.port)

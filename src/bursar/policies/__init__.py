@@ -2,6 +2,7 @@
 
 batching        who runs in an engine's next step
 ordering        in which order requests that are all there are served
+queueing        whose request goes next where many share servers
 partitioning    how much of a device prompts get, and how much decodes, while both run
 diffusion       who takes part in the next step of a diffusion language model
 routing         which replica an arriving request joins

@@ -43,6 +43,8 @@ TEAMS = {
     "acme/research": ("ivy", "sweep"),
     "globex/lab": ("omar", "batch"),
 }
+STRATEGIES = ("direct", "best_of_n", "self_consistency", "auto")
+ERRORS = {402: "budget_exhausted", 429: "rate_limited", 502: "upstream_failed"}
 MODELS = (("small", "local", 0.4), ("large", "far", 2.2), ("haiku", "anthropic", 0.9))
 
 
@@ -55,7 +57,7 @@ def made_up(now: float, days: float = 30.0, count: int = 4000, seed: int = 3) ->
             continue
         team = draw.choices(list(TEAMS), (5, 8, 2, 4, 3))[0]
         model, upstream, pace = draw.choices(MODELS, (6, 3, 2))[0]
-        strategy = draw.choices(("direct", "best_of_n", "self_consistency", "auto"), (5, 2, 1, 3))[0]
+        strategy = draw.choices(STRATEGIES, (5, 2, 1, 3))[0]
         calls = 1 if strategy == "direct" else draw.randint(2, 6)
         usd = calls * pace * draw.lognormvariate(-4.6, 0.9)
         status = draw.choices((200, 402, 429, 502), (95, 2, 2, 1))[0]
@@ -68,7 +70,7 @@ def made_up(now: float, days: float = 30.0, count: int = 4000, seed: int = 3) ->
             served_by=f"{model}@{upstream}" if ok or status == 502 else "",
             strategy=strategy,
             status=status,
-            error={402: "budget_exhausted", 429: "rate_limited", 502: "upstream_failed"}.get(status, ""),
+            error=ERRORS.get(status, ""),
             seconds=pace * draw.lognormvariate(0, 0.7) if ok else 0.01,
             calls=calls if ok else 0,
             spent=Usage(draw.randint(50, 4000), calls * draw.randint(20, 900), usd=usd)
@@ -76,7 +78,7 @@ def made_up(now: float, days: float = 30.0, count: int = 4000, seed: int = 3) ->
             else Usage.zero(),
             saved_usd=usd * draw.uniform(0, 2.5) if strategy != "direct" and ok else 0.0,
             hold=i,
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -123,17 +125,20 @@ class Moment:
             self.accounts[account] = Account(account, 1, limits, tuple(standings))
 
     def budgets(self, root: str) -> Sequence[Account]:
-        return [a for p, a in sorted(self.accounts.items()) if f"{p}/".startswith(f"{root}/" if root else "")]  # fmt: skip
+        below = f"{root}/" if root else ""
+        return [a for path, a in sorted(self.accounts.items()) if f"{path}/".startswith(below)]
 
     def price(self) -> Mapping[str, float]:
         return {"usd": 1.34}
 
     def upstreams(self) -> Sequence[Mapping[str, Any]]:
-        return [
-            {"name": "local", "model": "small", "state": "up", "in_flight": 3, "p50_s": 0.41, "failed_share": 0.0},
-            {"name": "far", "model": "large", "state": "trying", "in_flight": 1, "p50_s": 2.3, "failed_share": 0.08},
-            {"name": "anthropic", "model": "haiku", "state": "down", "in_flight": 0, "failed_share": 1.0},
-        ]  # fmt: skip
+        names = ("name", "model", "state", "in_flight", "p50_s", "failed_share")
+        rows = (
+            ("local", "small", "up", 3, 0.41, 0.0),
+            ("far", "large", "trying", 1, 2.3, 0.08),
+            ("anthropic", "haiku", "down", 0, None, 1.0),
+        )
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def running(self) -> Sequence[Mapping[str, Any]]:
         run = {"endpoint": "chat/completions", "model": "auto"}

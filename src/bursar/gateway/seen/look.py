@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Table, and_, func, select, union_all
+from sqlalchemy import ColumnElement, Table, and_, func, select
 from sqlalchemy.engine import Connection, Engine
 
 from bursar.gateway.seen.frame import RANGES, Frame
@@ -21,8 +21,6 @@ from bursar.units import GRAINS, from_grains
 
 TOP = 20
 _MOST_SERIES = 7
-_UNION = 100
-"""SQLite takes at most 500 parts."""
 _SHOWN = (
     *("ended", "calls", "estimated", "saved", "usd", "no_usd", "tokens_in", "tokens_out"),
     *(f"bucket_{i}" for i in range(len(BOUNDS_S) + 1)),
@@ -70,25 +68,28 @@ class Look:
         A request among the N highest lies in one of the N cells whose highest are highest: so a
         few sums say where to look.
         """
-        column, highest = (
-            (REQUESTS.c.spent_usd, "dearest") if by == "dearest" else
-            (REQUESTS.c.seconds, "slowest_ns")
-        )  # fmt: skip
+        column, highest, grains = _TOPS[by]
+        rows: list[dict[str, Any]] = []
         with self._engine.begin() as connection:
             teams = frame.teams(known_teams(connection))
-            cells = _highest_cells(connection, frame, teams, highest)
-            places = [and_(REQUESTS.c.team == t, REQUESTS.c.hour == hour) for t, hour in cells]
-            return _requests(connection, frame, places, column)
+            for team, hour, top in _highest_cells(connection, frame, teams, highest):
+                if len(rows) == TOP and top < rows[-1][column.name] * grains - 1:
+                    break
+                place = and_(REQUESTS.c.team == team, REQUESTS.c.hour == hour)
+                rows = _merged(rows, connection, frame, place, column)
+        return rows
 
-    def latest(self, frame: Frame, most: int = TOP) -> list[dict[str, Any]]:
+    def latest(self, frame: Frame) -> list[dict[str, Any]]:
         """The requests that were written last."""
         with self._engine.begin() as connection:
             if not frame.root and not frame.team and not frame.model:
-                query = select(REQUESTS).order_by(REQUESTS.c.id.desc()).limit(most)
+                query = select(REQUESTS).order_by(REQUESTS.c.id.desc()).limit(TOP)
                 return [dict(row) for row in connection.execute(query).mappings()]
-            teams = frame.teams(known_teams(connection))
-            places = [REQUESTS.c.team == team for team in teams]
-            return _requests(connection, frame, places, REQUESTS.c.id, most)
+            rows: list[dict[str, Any]] = []
+            for team in frame.teams(known_teams(connection)):
+                place = REQUESTS.c.team == team
+                rows = _merged(rows, connection, frame, place, REQUESTS.c.id)
+        return rows
 
     def used(self, frame: Frame, account: str, resource: str, window: str) -> list[float | None]:
         """How much of a limit of `account` was used at the end of each bucket of the range.
@@ -236,49 +237,53 @@ def _grouped(rows: Iterable[tuple[str, Sequence[int]]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (-row["usd"], -row["requests"], row["name"]))
 
 
+_TOPS: dict[str, tuple[Any, str, int]] = {
+    "dearest": (REQUESTS.c.spent_usd, "dearest", GRAINS["usd"]),
+    "slowest": (REQUESTS.c.seconds, "slowest_ns", 10**9),
+}
+"""What is highest: of requests, of sums, and how many units of these are one of those."""
+
+
 def _highest_cells(
     connection: Connection, frame: Frame, teams: Sequence[str], highest: str
-) -> list[tuple[str, int]]:
-    """Team and hour of the cells with the highest `highest`: by day first, then hours of those."""
+) -> list[tuple[str, int, int]]:
+    """Team, hour and `highest` of the cells where it is highest: by day first, then hours of those.
 
-    def cells(table: Table, *where: ColumnElement[bool]) -> Select[Any]:
+    Sorted, so that whoever goes through them may stop at one that can't hold anything higher.
+    """
+
+    def cells(table: Table, *where: ColumnElement[bool]) -> list[tuple[str, int, int]]:
         of = table.c
         conditions = [frame.sums(table, teams), of[highest] > 0, *where]
         if frame.model:
             conditions.append(of.model == frame.model)
-        top = func.max(of[highest]).label("top")
-        return select(of.team, of.start, top).where(*conditions).group_by(of.team, of.start)
+        top = func.max(of[highest])
+        query = select(of.team, of.start, top).where(*conditions).group_by(of.team, of.start)
+        return [(t, s, n) for t, s, n in connection.execute(query.order_by(top.desc()).limit(TOP))]
 
-    def highest_of(query: Select[Any] | CompoundSelect[Any]) -> list[tuple[str, int]]:
-        every = query.subquery()
-        found = select(every.c.team, every.c.start).order_by(every.c.top.desc()).limit(TOP)
-        return [(team, start) for team, start in connection.execute(found)]
-
-    of, first = frame.table.c, frame.starts[0]
-    found = highest_of(cells(frame.table, of.start >= first))
-    if frame.table is HOURS or not found:
+    found = cells(frame.table, frame.table.c.start >= frame.starts[0])
+    if frame.table is HOURS:
         return found
-    hours = HOURS.c
-    inside = [
-        cells(HOURS, hours.team == team, hours.start >= day, hours.start < day + DAY_S)
-        for team, day in found
-    ]
-    return highest_of(union_all(*inside))
+    hours: list[tuple[str, int, int]] = []
+    of = HOURS.c
+    for team, day, top in found:
+        if len(hours) == TOP and top < hours[-1][2]:
+            break
+        hours += cells(HOURS, of.team == team, of.start >= day, of.start < day + DAY_S)
+        hours = sorted(hours, key=lambda cell: -cell[2])[:TOP]
+    return hours
 
 
-def _requests(
+def _merged(
+    rows: list[dict[str, Any]],
     connection: Connection,
     frame: Frame,
-    places: Sequence[ColumnElement[bool]],
+    place: ColumnElement[bool],
     order: Any,
-    most: int = TOP,
 ) -> list[dict[str, Any]]:
-    """The highest by `order` of each of `places`, and of those the highest."""
-    where = [order.is_not(None), *frame.requests()]
-    rows: list[dict[str, Any]] = []
-    for i in range(0, len(places), _UNION):
-        found = select(REQUESTS.c.id).where(*where).order_by(order.desc()).limit(most)
-        parts = [select(found.where(p).subquery()) for p in places[i : i + _UNION]]
-        query = select(REQUESTS).where(REQUESTS.c.id.in_(union_all(*parts)))
-        rows += [dict(row) for row in connection.execute(query).mappings()]
-    return sorted(rows, key=lambda row: -row[order.name])[:most]
+    """The highest by `order` of `rows` and of those requests in `place` that are in view."""
+    higher = order > rows[-1][order.name] if len(rows) == TOP else order.is_not(None)
+    query = select(REQUESTS).where(place, higher, *frame.requests())
+    found = connection.execute(query.order_by(order.desc()).limit(TOP)).mappings()
+    both = [*rows, *(dict(row) for row in found)]
+    return sorted(both, key=lambda row: -row[order.name])[:TOP]

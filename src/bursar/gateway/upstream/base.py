@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -10,6 +10,22 @@ from typing import Any, Literal, Protocol
 from bursar.errors import BackendError
 
 Path = Literal["chat/completions", "completions", "embeddings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """For whom a call is, where calls take turns.
+
+    `cost` is the most tokens it can take, `worth` what a token is worth to who asks, relative to
+    others. `waited` is told the seconds that it waited for its turn.
+    """
+
+    tenant: str = ""
+    weight: float = 1.0
+    priority: int = 0
+    cost: int = 1
+    worth: float = 1.0
+    waited: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,7 @@ class Call:
     attempts: int = 1
     headers: Mapping[str, str] = field(default_factory=dict)
     """To be sent along: those of a trace."""
+    who: Who = Who()
 
 
 @dataclass(frozen=True, slots=True)

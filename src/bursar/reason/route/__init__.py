@@ -19,7 +19,7 @@ from bursar.reason.route.blend import Blend
 from bursar.reason.route.by_history import ByHistory
 from bursar.reason.route.cascade import Cascade
 from bursar.reason.route.classifier import Classifier
-from bursar.reason.route.compute_optimal import ComputeOptimal, Probe
+from bursar.reason.route.compute_optimal import ComputeOptimal, Probe, Searched
 from bursar.reason.route.direct import Direct
 from bursar.reason.route.frontier import Frontier, frontier, price_for_accuracy, prices
 from bursar.reason.route.oracle import Oracle
@@ -58,6 +58,7 @@ __all__ = [
     "RandomChoice",
     "Routed",
     "Router",
+    "Searched",
     "Similarity",
     "Way",
     "frontier",

@@ -3,7 +3,7 @@
 
 import { h, svg, table } from "./dom.js";
 
-const HEIGHT = 260, SMALL = 150, LEFT = 58, RIGHT = 8, TOP = 16, BOTTOM = 26;
+const HEIGHT = 260, SMALL = 150, LEFT = 58, RIGHT = 18, TOP = 16, BOTTOM = 26;
 
 function ticks(high) {
   const least = high / 4;
@@ -69,12 +69,12 @@ function frame(host, { starts, height, high, label, bucket, says, title, draw, r
 export function stackedBars(host, { starts, series, limit, label, bucket, longBucket, title }) {
   const totals = starts.map((_, i) => series.reduce((sum, s) => sum + s.values[i], 0));
   const most = Math.max(...totals, 0);
-  const drawn = limit && limit.amount <= most * 4 ? limit : null;
+  const drawn = limit && limit.amount <= most * 6 ? limit : null; // else the bars could not be told apart
   const high = Math.max(most, drawn?.amount ?? 0) * 1.06 || 1;
   const sum = totals.reduce((a, b) => a + b, 0);
   const peak = totals.indexOf(most);
   const says = `${title}. ${series.length} series, ${label(sum)} in all, most ${label(most)} at ${longBucket(starts[peak])}.` +
-    (drawn ? ` The limit is ${drawn.words}.` : "") + " Arrow keys read single bars; a table follows.";
+    (limit ? ` The limit: ${limit.words}.` : "") + " Arrow keys read single bars; a table follows.";
   const open = host.querySelector("details")?.open;
   const figure = frame(host, {
     starts, height: HEIGHT, high, label, bucket, says, title,
@@ -93,6 +93,7 @@ export function stackedBars(host, { starts, series, limit, label, bucket, longBu
       if (drawn) bars.push(
         svg("line", { class: "limit-line", x1: left, x2: right, y1: y(drawn.amount), y2: y(drawn.amount) }),
         svg("text", { class: "limit-word", x: right, y: y(drawn.amount) - 6, "text-anchor": "end" }, drawn.words));
+      else if (limit) bars.push(svg("text", { class: "limit-word", x: right, y: 10, "text-anchor": "end" }, `${limit.words}, far above`));
       return bars;
     },
     read: (i) => [

@@ -14,9 +14,15 @@ export class Limits {
     Object.assign(this, { host, query, changed, opened: new Set(), editing: null });
   }
 
+  forget() {
+    this.opened.clear();
+    this.editing = null;
+  }
+
   draw(budgets, now, mayEdit, teams) {
-    if (this.editing) return; // what someone is writing stays
     const focused = this.host.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+    // What someone writes, or reads with the keyboard, stays.
+    if (this.editing || (this.host.contains(document.activeElement) && !focused)) return;
     const accounts = budgets.map((budget) => this.account(budget, now, mayEdit));
     if (!accounts.length) accounts.push(h("p", { class: "empty" }, "No account in view has a limit."));
     if (mayEdit) accounts.push(this.adder(budgets, teams));
@@ -123,7 +129,7 @@ export class Limits {
     };
     return h("form", { class: "edit-form", onsubmit: submit, onkeydown: (event) => event.key === "Escape" && close() },
       isNew && h("label", {}, "Account", account, h("datalist", { id: "accounts" }, teams.map((team) => h("option", { value: team })))),
-      h("label", {}, isNew ? "Limits" : `Limits of ${budget.account}`, limits),
+      h("label", {}, isNew ? "Its limits" : `Limits of ${budget.account}`, limits),
       save, h("button", { type: "button", onclick: close }, "Cancel"), said);
   }
 }

@@ -52,8 +52,11 @@ function drawOverTime(data) {
   const { starts, step_s: step, series, resource } = data;
   const words = filters.elements.resource.selectedOptions[0].textContent;
   at("over-time-title").textContent = `${words} over time`;
-  if (!series.length) return put(at("over-time"), h("p", { class: "empty" }, "No requests in this range."));
-  stackedBars(at("over-time"), {
+  const asked = JSON.stringify(query()), host = at("over-time");
+  if (host.contains(document.activeElement) && host.dataset.asked === asked) return; // someone reads it with the keyboard
+  host.dataset.asked = asked;
+  if (!series.length) return put(host, h("p", { class: "empty" }, "No requests in this range."));
+  stackedBars(host, {
     starts, series, limit: fittingLimit(data), label: (value) => number(resource, value),
     bucket: (start) => bucket(start, step), longBucket: (start) => longBucket(start, step),
     title: `${unit(resource)} by team, ${step >= 86400 ? "each day (UTC)" : "each hour"}`,
@@ -157,11 +160,19 @@ function trouble(error) {
   at("trouble").textContent = error ? error.message : "";
 }
 
+const FILLED = ["whose", "figures", "over-time", "limits", "live-said", "live", "price", "upstreams", "savings", "dearest", "slowest", "models", "teams", "exports"];
+
+// Nothing of what was shown stays in the page for whoever comes next.
 function showSignIn(said = "") {
   me = null;
+  asking?.abort();
+  FILLED.forEach((id) => at(id).replaceChildren());
+  limits.forget();
+  at("team").replaceChildren(h("option", { value: "" }, "All teams"));
+  at("model").replaceChildren(h("option", { value: "" }, "All models"));
+  filters.reset();
   at("board").hidden = true;
   at("sign-out").hidden = true;
-  at("whose").textContent = "";
   at("sign-in").hidden = false;
   at("sign-in-error").textContent = said;
   at("key").focus();
@@ -194,8 +205,10 @@ async function refresh() {
 async function refreshLive() {
   if (!me) return;
   const { team, model, range } = query();
+  const asker = me;
   try {
-    drawLive(await seen("live", { team, model, range }));
+    const found = await seen("live", { team, model, range });
+    if (me === asker) drawLive(found);
   } catch (error) {
     trouble(error);
   }
@@ -224,7 +237,7 @@ function every(milliseconds, act) {
   setTimeout(turn, milliseconds);
 }
 
-const THEMES = { auto: ["Auto", "as the system"], light: ["Light", "light"], dark: ["Dark", "dark"] };
+const THEMES = ["auto", "light", "dark"];
 
 function theme(next) {
   if (next === "auto") document.documentElement.removeAttribute("data-theme");
@@ -234,13 +247,11 @@ function theme(next) {
   } catch {
     // Storage may be forbidden; the choice then lasts as long as the page.
   }
-  at("theme").textContent = THEMES[next][0];
-  at("theme").setAttribute("aria-label", `Theme: ${THEMES[next][1]}`);
+  at("theme").textContent = `Theme: ${next}`;
 }
 
 at("theme").addEventListener("click", () => {
-  const names = Object.keys(THEMES);
-  theme(names[(names.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % names.length]);
+  theme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % THEMES.length]);
 });
 theme(document.documentElement.dataset.theme ?? "auto");
 
