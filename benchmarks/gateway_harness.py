@@ -42,7 +42,11 @@ def running(
     """A process group, ended with SIGTERM and, when that does not help, SIGKILL."""
     with open(log or os.devnull, "a") as errors:
         process = subprocess.Popen(
-            command, stderr=errors, text=True, start_new_session=True, **settings
+            command,
+            text=True,
+            start_new_session=True,
+            **{"stdout": errors, **settings},
+            stderr=errors,
         )
     try:
         yield process
@@ -70,8 +74,16 @@ def mock(**settings: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
-def config(mock_url: str, place: str, more: str = "", model: str = "") -> str:
+def config(
+    mock_url: str,
+    place: str,
+    more: str = "",
+    model: str = "",
+    retries: int = 0,
+    upstreams: Sequence[str] = ("mock",),
+) -> str:
     """A gateway's configuration with one model, "mock"; `more` and `model` are TOML."""
+    served = [f'[[models.upstreams]]\nurl = "{mock_url}/v1"\nname = "{n}"' for n in upstreams]
     return f"""
 [server]
 drain_s = 5.0
@@ -82,12 +94,9 @@ place = "{place}"
 name = "mock"
 context_tokens = 32000
 max_output_tokens = 4096
-retries = 0
+retries = {retries}
 {model}
-[[models.upstreams]]
-url = "{mock_url}/v1"
-name = "mock"
-"""
+""" + "\n".join(served)
 
 
 @contextmanager
@@ -100,7 +109,7 @@ def gateway(folder: Path, text: str, workers: int = 1) -> Iterator[tuple[str, in
     command += ["--port", str(port), "--workers", str(workers)]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "src"), "OMP_NUM_THREADS": "1"}
     log = folder / f"gateway{port}.log"
-    with running(command, log, env=environment, stdout=subprocess.DEVNULL) as process:
+    with running(command, log, env=environment) as process:
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/health", process, log)
         yield url, process.pid

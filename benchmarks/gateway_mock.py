@@ -115,7 +115,7 @@ class Mock(asyncio.Protocol):
     ) -> None:
         self._busy = None
         if fault == "rate_limit":
-            self._reply(b"429 Too Many Requests", _error("slow down"), b"retry-after: 1\r\n")
+            self._reply(b"429 Too Many Requests", _error("slow down"), b"retry-after-ms: 50\r\n")
             return
         if fault == "error":
             self._reply(b"500 Internal Server Error", _error("broken"))

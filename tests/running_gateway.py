@@ -37,12 +37,12 @@ class Running:
     """What was spent before `start`."""
 
     def start(self) -> None:
-        """Counts anew from here."""
-        self.before = (0, 0)
-        self.before = self.spent()
+        """Counts anew from here, and with upstreams of which nothing bad is known."""
         for model in self.gateway.counter.desk.models.values():
             for seat in model.upstream.pool._places.seats:
-                seat.breaker = Breaker(BreakerSettings())
+                seat.breaker = Breaker(BreakerSettings(10**6))
+        self.before = (0, 0)
+        self.before = self.spent()
         self.upstream.made.clear()
         self.records.clear()
         self.bills.clear()
@@ -94,13 +94,17 @@ class Running:
 
 
 def config_for(upstream: str, folder: Path, **sections: Any) -> Config:
-    """Two models at one upstream, "m" dearer than "small", and what `sections` say."""
+    """Two models at one upstream, "m" dearer than "small", and what `sections` say.
+
+    Nothing is tried again, and no failure makes the next test's upstream rest.
+    """
+    once = {"retries": 0, "failures_to_pause": 10**6}
     at = [{"name": "mock", "url": upstream, "model": "big-1"}]
     models = [
-        {"name": "m", **PRICE, "context_tokens": 8000, "retries": 0, "upstreams": at},
+        {"name": "m", **PRICE, **once, "context_tokens": 8000, "upstreams": at},
         {
             "name": "small",
-            "retries": 0,
+            **once,
             "usd_per_mtok_in": 0.1,
             "usd_per_mtok_out": 0.2,
             "upstreams": [{**at[0], "model": "small-1"}],

@@ -1,7 +1,7 @@
 """Migrations: made once whoever starts, the same as the tables in code, never backwards."""
 
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -66,21 +66,14 @@ def test_migrating_again_changes_nothing(tenants_place: str) -> None:
 
 
 def test_workers_that_start_at_once_agree(tenants_place: str) -> None:
-    code = (
-        "import sys; from bursar.gateway.tenants.schema import migrate; "
-        "sys.stdin.readline(); migrate(sys.argv[1])"
-    )
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, tenants_place],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(3)
-    ]
-    said = [worker.communicate("\n")[1] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0] * 3, said
+    together = Barrier(4)
+
+    def start(_: int) -> None:
+        together.wait()
+        migrate(tenants_place)
+
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(start, range(4)))
     assert changes(tenants_place) == [(1, 0)]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from tenants_at import OWNER, House, house_at
 from bursar.errors import BadInput
 from bursar.gateway.principal import Denied
 from bursar.gateway.tenants.actor import Actor
-from bursar.gateway.tenants.budgets import Stale
-from bursar.gateway.tenants.keys import Rights
+from bursar.gateway.tenants.budgets import Budgets, Stale
+from bursar.gateway.tenants.keys import Keys, Rights
 from bursar.gateway.tenants.schema import AUDIT, BUDGETS, METADATA
 from bursar.usage import Usage
 
@@ -96,6 +97,15 @@ def test_a_name_is_not_used_twice_even_after_a_revocation(house: House) -> None:
             action(OWNER, key.id)
     with pytest.raises(BadInput, match="is there already"):
         house.tenants.teams.create_team(OWNER, "acme", "research")
+
+
+def test_an_expired_key_is_given_more_time_before_it_is_rotated(house: House) -> None:
+    key, _ = house.key("acme/research", "alice", expires_at=house.clock.now + 5)
+    house.clock.now += 5
+    with pytest.raises(BadInput, match="has expired; give it a later expiry"):
+        house.tenants.keys.rotate(OWNER, key.id)
+    house.tenants.keys.change(OWNER, key.id, expires_at=None)
+    assert house.tenants.keys.rotate(OWNER, key.id)[0].state(house.clock.now) == "live"
 
 
 def test_closing_an_organisation_revokes_all_its_keys_and_no_others(house: House) -> None:
@@ -320,3 +330,44 @@ def test_every_change_is_in_the_audit_log_without_a_secret(tmp_path: Any) -> Non
         assert first not in everything
         assert second not in everything
         assert house.ledger.totals("acme/research/alice").limits == {"usd": 1.0}
+
+
+def test_edits_at_once_leave_the_ledger_with_the_last_one(house: House) -> None:
+    """Whichever process tells the ledger last, it tells the last edit."""
+    house.tenants.budgets.edit(OWNER, "acme", limits="1 USD")
+    others = [Budgets(house.database(), house.ledger, clock=house.clock) for _ in range(4)]
+
+    def edit(number: int) -> str:
+        try:
+            budget = others[number % 4].edit(OWNER, "acme", limits=f"{number + 2} USD", version=1)
+        except Stale:
+            return ""
+        return budget.limits
+
+    with ThreadPoolExecutor(4) as threads:
+        (won,) = filter(None, threads.map(edit, range(8)))
+        freely = [
+            threads.submit(o.edit, OWNER, "acme", limits=f"{i + 20} USD")
+            for i, o in enumerate(others)
+        ]
+    assert won
+    assert {future.result().version for future in freely} <= {3, 4, 5, 6}
+    last = house.tenants.budgets.read(OWNER, "acme")
+    assert last.version == 6
+    assert house.ledger.totals("acme").limits == {"usd": float(last.limits.split()[0])}
+    house.ledger.verify()
+
+
+def test_a_name_is_given_once_however_many_ask(house: House) -> None:
+    stores = [Keys(house.database(), house.tenants.budgets, clock=house.clock) for _ in range(4)]
+
+    def create(keys: Keys) -> bool:
+        try:
+            keys.create(OWNER, "acme/research", "alice")
+        except BadInput:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(create, stores)) == [False, False, False, True]
+    assert len(house.tenants.keys.listed(OWNER, most=MOST)) == 1

@@ -10,6 +10,7 @@ import orjson
 
 from bursar.errors import BadInput
 from bursar.gateway.bill import Bill
+from bursar.gateway.nesting import too_deep
 from bursar.gateway.principal import Principal
 from bursar.gateway.seen.traces import UNTRACED_REQUEST, Trace
 from bursar.gateway.upstream.base import Path
@@ -75,6 +76,8 @@ def read_body(content: bytes) -> dict[str, Any]:
         raise BadInput(f"the body is no JSON ({error}); send one JSON object") from None
     if not isinstance(body, dict):
         raise BadInput(f"the body is a JSON {type(body).__name__}; send one JSON object")
+    if too_deep(content, body):
+        raise BadInput("the body is nested too deeply; send a flatter one")
     return body
 
 

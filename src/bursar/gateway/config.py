@@ -34,6 +34,10 @@ class Server(_Section):
     workers: Count = 1
     request_bytes: Count = 8_000_000
     """Longest body of a request; above it: 413."""
+    head_bytes: Count = 65_536
+    """Longest head of a request, its headers and address; above it: 431."""
+    connections: Count = 4096
+    """Connections of one worker; above it: 503."""
     read_s: Positive = 30.0
     """Within which a client must have sent its request; above it: 408."""
     drain_s: Positive = 60.0
@@ -118,6 +122,8 @@ class ModelAt(_Section):
     tokenizer: str = ""
     """A ``tokenizer.json``, to bound prompts more closely than by their bytes."""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
+    failures_to_pause: Count = 5
+    """Failures of an upstream within half a minute after which it is left alone for a while."""
     choice: Literal["least_outstanding", "by_weight", "cheapest_first"] = "least_outstanding"
     """Which upstream a call goes to, of those that work and have room."""
     hedge_quantile: Annotated[float, Field(gt=0, lt=1)] | None = None

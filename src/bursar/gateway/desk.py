@@ -283,7 +283,7 @@ class Desk:
         """A strategy's answer: one hold covers all that it buys."""
         plain = replace(ask, body={k: v for k, v in ask.body.items() if k != "reasoning_effort"})
         prepared = self._prepare_each(plain, target.models)
-        limits = self._strategy_limits(plain, target.models, way.scale)
+        limits = self._strategy_limits(ask, target.models, way.scale)
         upper = strategy_bound(limits, target.models, self.settings.timeout_s)
         bill = await self._hold(ask, upper, ask.model, [way.why] if way.why else [])
         bill.strategy = target.strategy
@@ -294,7 +294,7 @@ class Desk:
                 plain, target.strategy, {p.model: p.call for p in prepared}, limits, spent
             )
         finally:
-            ask.queued_s = plain.queued_s
+            ask.queued_s += plain.queued_s
             await self._settle(bill, spent, seconds=self.stopwatch() - began)
         bill.why, bill.stopped = thought.why, thought.stopped
         return Answer(thought.document, bill)

@@ -18,6 +18,7 @@ from bursar.gateway.config import Config, ModelAt, UpstreamAt
 from bursar.gateway.schedule import Schedule
 from bursar.gateway.upstream import AnthropicUpstream, OpenAIUpstream
 from bursar.gateway.upstream.base import Tokens, Upstream
+from bursar.gateway.upstream.breaker import BreakerSettings
 from bursar.gateway.upstream.choice import CHOICES
 from bursar.gateway.upstream.in_turn import InTurn
 from bursar.gateway.upstream.local import open_local
@@ -117,6 +118,7 @@ def open_upstream(at: ModelAt) -> Upstream:
         rule=CHOICES[at.choice](),
         most_waiting=at.queue,
         retry=Retry(rounds=at.retries + 1),
+        breaker=BreakerSettings(most_failures=at.failures_to_pause),
         hedge=None if at.hedge_quantile is None else Hedge(at.hedge_quantile),
         clock=time.monotonic,  # the event loop's, and can be read from other threads
     )

@@ -20,9 +20,10 @@ from bursar.gateway.janitor import keep_sweeping, worker_name
 from bursar.gateway.models import open_models, open_upstream
 from bursar.gateway.near import Near
 from bursar.gateway.own_secret import own_secret
-from bursar.gateway.present import Present
+from bursar.gateway.present import RUNNING, Present
 from bursar.gateway.principal import OpenDoor
 from bursar.gateway.reload import watch
+from bursar.gateway.seen.gauges import add_gauges
 from bursar.gateway.seen.journal import Journal
 from bursar.gateway.seen.logs import Logs
 from bursar.gateway.seen.metrics import Metrics
@@ -107,6 +108,11 @@ class Gateway:
             metrics.gauge(
                 "bursar_live_requests", "Under way.", (), lambda: [((), float(len(counter.live)))]
             )
+            present = Present(counter, tenants, metrics)
+            metrics.share(RUNNING, present.running_here)
+            add_gauges(metrics, present, journal)
+            metrics.gauge("bursar_waiting", "Wait for their turn.", ("model",), present.waiting)
+            ledger.watch_commits(metrics.commit_took)
             secret = own_secret(config)
             insecure = bool(config.access.webhook_hosts)
             webhooks = Webhooks(tenants.database, secret, insecure=insecure)
@@ -127,7 +133,7 @@ class Gateway:
                 ledger,
                 counter,
                 Office(tenants, door, Sessions(door, secret), webhooks),
-                Present(counter, tenants, metrics),
+                present,
                 journal,
                 metrics,
                 logs,

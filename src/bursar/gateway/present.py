@@ -14,6 +14,7 @@ from bursar.gateway.tenants.store import Tenants
 from bursar.gateway.upstream.in_turn import InTurn
 
 MOST_BUDGETS = 300
+RUNNING = "running"
 _STATES = {"closed": "up", "half open": "trying", "open": "down"}
 
 
@@ -45,8 +46,21 @@ class Present:
                 found.append({"name": model.upstream.name, "model": model.name, "state": "up"})
         return found
 
+    def waiting(self) -> list[tuple[tuple[str], float]]:
+        """Requests that wait for their turn here, by model, for the metrics."""
+        models = list(self.counter.desk.models.values())
+        return [
+            ((model.name,), model.upstream.snapshot()["queue"]["waiting"])
+            for model in models
+            if isinstance(model.upstream, InTurn)
+        ]
+
     def running(self) -> Sequence[Mapping[str, Any]]:
         """See `Now.running`."""
+        return self.metrics.gathered(RUNNING)
+
+    def running_here(self) -> list[dict[str, Any]]:
+        """What this worker tells the others."""
         visits = list(self.counter.live.values())[:50]
         return [
             {
@@ -68,4 +82,5 @@ def _seat(model: str, seat: Mapping[str, Any]) -> dict[str, Any]:
         "model": model,
         "state": _STATES[seat["state"]],
         "in_flight": seat["calls"],
+        "failed_share": seat["failed"] / seat["sent"] if seat["sent"] else 0.0,
     }

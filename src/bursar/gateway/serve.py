@@ -8,6 +8,7 @@ import socket
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,8 +16,9 @@ from uvicorn.supervisors import Multiprocess
 
 from bursar.errors import BadInput
 from bursar.gateway.app import make_app
-from bursar.gateway.config import Config, read_config
+from bursar.gateway.config import Config, Server, read_config
 from bursar.gateway.opening import Gateway
+from bursar.gateway.protocol import GuardedProtocol
 from bursar.ledger import Ledger
 
 _STARTS_S = 60
@@ -40,7 +42,7 @@ def serve(config: Config, path: Path | None = None) -> None:
         port=server.port,
         workers=server.workers,
         loop="uvloop",
-        http="httptools",
+        http=_guarded(server),
         ws="none",
         lifespan="on",
         access_log=False,
@@ -86,6 +88,16 @@ def _worker(config: Config, path: Path | None, shared: Path) -> Starlette:
     """What a worker process serves; one that is started late reads the file as it is then."""
     now = config if path is None else read_config(path)
     return make_app(now, watched=path, shared=shared)
+
+
+def _guarded(server: Server) -> Any:
+    """The protocol of connections; uvicorn wants a class, and takes whatever makes one."""
+    return partial(
+        GuardedProtocol,
+        head_bytes=server.head_bytes,
+        head_s=server.read_s,
+        most=server.connections,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -173,6 +174,8 @@ class _Chat:
     call: Call
     home: asyncio.AbstractEventLoop
     upstream: str = ""
+    guessed: Counter[tuple[float | None, ...]] = field(default_factory=Counter)
+    """Tokens in and out of calls that were counted here: the upstream did not say."""
 
     @property
     def name(self) -> str:
@@ -208,8 +211,11 @@ class _Chat:
         try:
             reply = await asyncio.wrap_future(there)
         except UpstreamFailed as failed:
-            if not failed.may_be_billed:  # else its bound is charged, and marked as an estimate
-                failed.usage = replace(Usage.zero(), seconds=time.monotonic() - began)
+            bound = self.upper_bound(request)
+            usage = bound if failed.may_be_billed else Usage.zero()
+            failed.usage = replace(usage, seconds=time.monotonic() - began)
+            failed.estimated = failed.may_be_billed
+            self.guessed[_tokens(usage)] += failed.may_be_billed
             raise
         self.upstream = reply.upstream
         choice = reply.document["choices"][0]
@@ -217,9 +223,11 @@ class _Chat:
         tokens = reply.tokens or Tokens(
             int(self.upper_bound(request).tokens_in or 0), request.max_tokens
         )
+        usage = self.model.usage(tokens, time.monotonic() - began, reply.upstream)
+        self.guessed[_tokens(usage)] += reply.tokens is None
         return Completion(
             text=text,
-            usage=self.model.usage(tokens, time.monotonic() - began, reply.upstream),
+            usage=usage,
             stop_reason="length" if choice.get("finish_reason") == "length" else "stop",
             estimated=reply.tokens is None,
         )
@@ -259,21 +267,18 @@ def _charged(budget: Budget, sources: Mapping[str, _Kept]) -> list[Charged]:
         if line.what == "time":
             continue
         name = line.what.partition(" ")[0]
-        inner, used = sources[name].inner, (line.usage.tokens_in, line.usage.tokens_out)
-        guessed = any(
-            c.estimated and used == (c.usage.tokens_in, c.usage.tokens_out)
-            for c in sources[name].said
-        )
-        upstream = inner.upstream if isinstance(inner, _Chat) else "built-in"
-        found.append(
-            Charged(
-                name.removeprefix("openai:"),
-                upstream,
-                line.usage,
-                bool(line.estimated) or guessed,
-            )
-        )
+        inner, upstream, estimated = sources[name].inner, "built-in", bool(line.estimated)
+        if isinstance(inner, _Chat):
+            upstream, tokens = inner.upstream, _tokens(line.usage)
+            if inner.guessed[tokens]:  # of calls with the same tokens any may be the one
+                inner.guessed[tokens] -= 1
+                estimated = True
+        found.append(Charged(name.removeprefix("openai:"), upstream, line.usage, estimated))
     return found
+
+
+def _tokens(usage: Usage) -> tuple[float | None, ...]:
+    return usage.tokens_in, usage.tokens_out
 
 
 def _document(ask: Ask, text: str, calls: Sequence[Charged]) -> dict[str, Any]:

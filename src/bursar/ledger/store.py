@@ -70,6 +70,10 @@ class Ledger(Reader):
             self._engine, shown, clock, environment(), worker, batch, timeout_s, using, log
         )
 
+    def watch_commits(self, told: Callable[[float], None]) -> None:
+        """Call `told` with the seconds that each commit takes, from the thread that writes."""
+        self._writer.on_commit = told
+
     def close(self) -> None:
         """Give back files and connections; open holds stay, and expire."""
         if os.getpid() == self._process:

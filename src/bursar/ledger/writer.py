@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ class Writer:
         self._environment, self._worker = environment, worker
         self._batch, self._timeout_s, self._using = batch, timeout_s, using
         self._shelf = Shelf()
+        self.on_commit: Callable[[float], None] | None = None
+        """Told how many seconds each commit took, on the writer's thread; it must not raise."""
         self._behind = Behind(log, self._tell_on_disk) if log else None
         self._waiting: SimpleQueue[Ticket[Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="bursar-ledger", daemon=True)
@@ -135,8 +138,11 @@ class Writer:
                     self._waiting.put(None)
                     break
                 tickets.append(following)
+            began = time.perf_counter()
             with self._using:
                 self._commit(tickets)
+            if self.on_commit:
+                self.on_commit(time.perf_counter() - began)
             if self._behind:
                 waiting = [t for t in tickets if t.durable and t.error is None]
                 self._behind.committed(waiting)

@@ -129,7 +129,7 @@ class Moment:
         return [a for path, a in sorted(self.accounts.items()) if f"{path}/".startswith(below)]
 
     def price(self) -> Mapping[str, float]:
-        return {"usd": 1.34}
+        return {"tokens": 1.34}
 
     def upstreams(self) -> Sequence[Mapping[str, Any]]:
         names = ("name", "model", "state", "in_flight", "p50_s", "failed_share")
@@ -163,7 +163,9 @@ def site(journal: Journal, moment: Moment) -> Starlette:
             authorise(request)
             return JSONResponse({"csrf": sessions[request.cookies["bursar_session"]][1]})
         if request.method == "DELETE":
-            sessions.pop(request.cookies.get("bursar_session", ""), None)
+            if request.headers["x-csrf-token"] != sessions[request.cookies["bursar_session"]][1]:
+                return JSONResponse({"error": {"message": "no token"}}, 403)
+            sessions.pop(request.cookies["bursar_session"])
             return JSONResponse({})
         principal = PEOPLE.get((await request.json())["key"])
         if principal is None:
@@ -200,7 +202,7 @@ def site(journal: Journal, moment: Moment) -> Starlette:
             *dashboard_routes(),
             *views.routes(),
             Route("/admin/v1/session", session, methods=methods),
-            Route("/admin/v1/budgets/{account:path}", budget, methods=["PUT"]),
+            Route("/admin/v1/budgets/{account:path}", budget, methods=["PATCH"]),
         ]
     )
 

@@ -79,6 +79,9 @@ def opened(browser: Browser, journal: Journal, moment: Moment) -> Iterator[Open]
     assert not [said for said in complaints if "status of 4" not in said]
 
 
+WIDE = """() => [...document.querySelectorAll(":not(.as-table) > .scroll")]
+  .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.ariaLabel)"""
+
 CONTRAST = """() => {
   const parse = (text) => text.match(/[0-9.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
@@ -113,6 +116,7 @@ def test_it_fits_and_is_legible(opened: Open, width: int, theme: str, tmp_path: 
     page.screenshot(path=tmp_path / f"dashboard-{width}-{theme}.png", full_page=True)
     sizes = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert sizes[0] <= sizes[1]
+    assert page.evaluate(WIDE) == []
     assert page.evaluate(CONTRAST) == []
     assert page.locator("#over-time .bar").count() > 20
     assert page.locator("#figures .big").all_inner_texts()[0].endswith("USD")
@@ -260,6 +264,7 @@ def test_an_export_is_downloaded(opened: Open) -> None:
 
 def test_signing_out_shows_nothing_more(opened: Open) -> None:
     page = opened()
+    page.reload()  # what the page knew of the session is lost
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Key", exact=True)).to_be_focused()
     expect(page.locator("#board")).to_be_hidden()

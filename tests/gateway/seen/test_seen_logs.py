@@ -106,11 +106,12 @@ def test_what_libraries_log_comes_out_redacted() -> None:
     logger = logging.getLogger("bursar.test_seen_logs")
     logger.addHandler(handler := logs.handler())
     key = "sk-" + secrets.token_urlsafe(30).replace("_", "a")
-    logger.error("could not use %s", key)
+    logger.error("could not use %s", key, extra={"at": key, "number": 3})
     logger.removeHandler(handler)
     logs.close()
     (line,) = written(stream)
     assert line["message"] == f"could not use {HIDDEN}"
+    assert line["extra"] == {"at": HIDDEN, "number": 3}
     assert line["level"] == "error"
 
 

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
-from seen_records import record
+from seen_records import NOON, record
+from seen_site import Account, Moment
 
+from bursar.gateway.seen.gauges import add_gauges
+from bursar.gateway.seen.journal import Journal
 from bursar.gateway.seen.metrics import MOST_TEAMS, Metrics
+from bursar.ledger import Ledger
 
 
 def samples(text: bytes) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -47,7 +51,8 @@ OTHER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
-from seen_records import record
+from seen_records import NOON, record
+from seen_site import Account, Moment
 from bursar.gateway.seen.metrics import Metrics
 metrics = Metrics(Path({folder!r}), every_s=600)
 metrics.gauge("bursar_in_flight", "Requests in flight.", (), lambda: [((), 2.0)])
@@ -97,4 +102,36 @@ def test_clients_do_not_multiply_the_series() -> None:
     teams = {labels[1] for name, labels in seen if name == "bursar_spent_usd_total"}
     assert len(teams) == MOST_TEAMS + 1
     assert "other" in teams
+    metrics.close()
+
+
+def test_limits_prices_and_upstreams_are_shown_as_they_stand(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path / "ledger.sqlite"), every_s=600)
+    metrics = Metrics()
+    moment = Moment(NOON)
+    key = Account("acme/blue/ann", 1, "1 USD", moment.accounts["acme/search"].standings)
+    moment.accounts[key.account] = key
+    add_gauges(metrics, moment, journal)
+    seen = samples(metrics.render())
+    assert seen["bursar_limit", ("acme/search", "usd", "day")] == 6
+    assert seen["bursar_limit_left", ("acme/search", "usd", "day")] == 6 - 3.18 - 0.42
+    assert seen["bursar_limit_spent", ("acme/research", "usd", "all time")] == 41.2
+    assert not [labels for _, labels in seen if "acme/blue/ann" in labels]
+    assert seen["bursar_upstream_down", ("haiku", "anthropic")] == 1
+    assert seen["bursar_upstream_down", ("large", "far")] == 0.5
+    assert seen["bursar_upstream_in_flight", ("small", "local")] == 3
+    assert seen["bursar_price", ("tokens",)] == 1.34
+    metrics.close()
+    journal.close()
+
+
+def test_the_ledgers_commits_are_timed() -> None:
+    metrics = Metrics()
+    with Ledger() as ledger:
+        ledger.watch_commits(metrics.commit_took)
+        for _ in range(3):
+            ledger.set_limits("acme", "1 USD")
+    seen = samples(metrics.render())
+    assert seen["bursar_ledger_commit_seconds_count", ()] == 3
+    assert 0 < seen["bursar_ledger_commit_seconds_sum", ()] < 10
     metrics.close()

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seen_places import KINDS, fresh_place
 from seen_records import NOON, record
 from seen_site import Moment, made_up, site
 from sqlalchemy import select
@@ -43,15 +44,17 @@ def within(root: str, record: Record) -> bool:
     return not root or f"{record.account}/".startswith(root + "/")
 
 
-@pytest.fixture(scope="module")
-def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
-    place = tmp_path_factory.mktemp("seen") / "ledger.sqlite"
-    journal = Journal(str(place), every_s=600, clock=lambda: NOW)
-    for each in RECORDS:
-        journal(each)
-    journal.flush()
-    yield journal
-    journal.close()
+@pytest.fixture(scope="module", params=KINDS)
+def journal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Journal]:
+    with fresh_place(request.param, tmp_path_factory.mktemp("seen")) as place:
+        journal = Journal(place, every_s=600, clock=lambda: NOW)
+        for each in RECORDS:
+            journal(each)
+        journal.flush()
+        yield journal
+        journal.close()
 
 
 @pytest.fixture
@@ -149,16 +152,14 @@ def test_the_top_are_the_highest_of_all(journal: Journal, span: str, model: str,
 
 def test_series_add_up(journal: Journal) -> None:
     frame = Frame("", "7d", now=NOW)
-    for resource in ("usd", "tokens", "requests"):
+    for resource in ("usd", "tokens", "ended"):
         seen = Look(journal.engine).overview(frame, resource)
         assert len(seen["starts"]) == 7
         for i, start in enumerate(seen["starts"]):
             mine = [r for r in RECORDS if start <= r.began_at < start + 86400]
             found = sum(series["values"][i] for series in seen["series"])
             exact = (
-                len(mine)
-                if resource == "requests"
-                else sum(r.spent.get(resource) or 0 for r in mine)
+                len(mine) if resource == "ended" else sum(r.spent.get(resource) or 0 for r in mine)
             )
             assert found == pytest.approx(exact)  # fmt: skip
 

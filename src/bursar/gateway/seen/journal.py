@@ -26,7 +26,7 @@ from bursar.ledger import Ledger
 from bursar.ledger.schema import writing
 from bursar.usage import Usage, usage_of
 
-_AT_ONCE = 250
+_AT_ONCE = 100
 """Records in one transaction: SQLite has one writer, and the ledger waits for it too."""
 
 
@@ -71,7 +71,7 @@ class Journal:
             self.dropped += 1
             return
         self._waiting.append(record)
-        if len(self._waiting) == 4 * _AT_ONCE:
+        if len(self._waiting) == 10 * _AT_ONCE:
             self._beat.nudge()
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class Journal:
             teams = known_teams(connection)
         for team in teams:
             old = select(rows.id).where(rows.team == team, rows.hour < before - HOUR_S)
-            some = delete(REQUESTS).where(rows.id.in_(old.limit(8 * _AT_ONCE)))
+            some = delete(REQUESTS).where(rows.id.in_(old.limit(10 * _AT_ONCE)))
             deleted = 1
             while deleted:
                 with self._writer.begin() as connection:

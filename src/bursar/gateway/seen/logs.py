@@ -110,7 +110,12 @@ class _Handler(logging.Handler):
         said = record.getMessage()
         if record.exc_info and (error := record.exc_info[1]):
             said += f"; {type(error).__name__}: {error}"
-        self._logs.event("log", level, logger=record.name, message=said)
+        extra = {k: v for k, v in record.__dict__.items() if k not in _OF_EVERY_RECORD}
+        more = {"extra": extra} if extra else {}
+        self._logs.event("log", level, logger=record.name, message=said, **more)
+
+
+_OF_EVERY_RECORD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
 def _of_record(record: Record) -> bytes:

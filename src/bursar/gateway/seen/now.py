@@ -1,9 +1,8 @@
-"""What is true at this moment, and not yet history: running requests, limits, prices, upstreams."""
+"""Who knows what is true at this moment: running requests, limits, prices, upstreams."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 
@@ -50,7 +49,7 @@ class Now(Protocol):
         ...
 
     def price(self) -> Mapping[str, float]:
-        """Resource -> what one more unit is worth now, in dollars; empty while nothing is short."""
+        """Resource -> the worth of a unit below which none is let in; empty: nothing is short."""
         ...
 
     def upstreams(self) -> Sequence[Mapping[str, Any]]:
@@ -61,40 +60,8 @@ class Now(Protocol):
         ...
 
     def running(self) -> Sequence[Mapping[str, Any]]:
-        """Requests that run, in all workers: `Running.listed`."""
+        """Requests that run, in all workers.
+
+        Each with `request_id`, `began_at`, `account`, `endpoint` and `model`.
+        """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A request that has begun and not ended."""
-
-    request_id: str
-    began_at: float
-    account: str
-    endpoint: str
-    model: str
-
-
-class Running:
-    """The requests that run in this worker."""
-
-    def __init__(self, most: int = 50) -> None:
-        self._runs: dict[str, Run] = {}
-        self._most = most
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def begin(self, run: Run) -> None:
-        """A request has begun."""
-        self._runs[run.request_id] = run
-
-    def end(self, request_id: str) -> None:
-        """And ended; what never began may end too."""
-        self._runs.pop(request_id, None)
-
-    def listed(self) -> list[dict[str, Any]]:
-        """Those that run longest, as JSON objects; from any thread."""
-        runs = [asdict(run) for run in list(self._runs.values())[: self._most]]
-        return [{**run, "model": run["model"][:200]} for run in runs]

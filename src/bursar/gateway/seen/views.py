@@ -22,21 +22,16 @@ from bursar.gateway.seen.exports import FORMATS, WHAT, csv_pieces, parquet_file
 from bursar.gateway.seen.frame import RANGES, Frame
 from bursar.gateway.seen.look import Look
 from bursar.gateway.seen.now import AccountBudget, Now
+from bursar.gateway.tenants.actor import Actor
 from bursar.ledger.schema import storage_error
 from bursar.units import LIMITABLE
 
 PREFIX = "/admin/v1/seen"
-_DEPTH = {"member": 3, "viewer": 2, "admin": 1, "owner": 0}
-RESOURCES = ("requests", *LIMITABLE)
-"""What can be drawn over time."""
+RESOURCES = ("ended", *LIMITABLE)
+"""What can be drawn over time; "ended" counts the requests that ended."""
 
 Authorise = Callable[[Request], Principal]
 """Whoever makes a request, by its session or its key. Raises `Denied`."""
-
-
-def root_of(principal: Principal) -> str:
-    """The account at and below which someone sees: "" is everything."""
-    return "/".join(principal.account.split("/")[: _DEPTH[principal.role]])
 
 
 class Views:
@@ -82,12 +77,13 @@ class Views:
             principal = self._authorise(request)
         except Denied as denied:
             return _reply({"signed_in": False, "why": str(denied)})
+        by = Actor.of(principal)
         found = {
             "signed_in": True,
             "account": principal.account,
-            "role": principal.role,
-            "root": root_of(principal),
-            "may_edit": principal.role in ("admin", "owner"),
+            "role": by.role,
+            "root": by.root,
+            "may_edit": by.is_at_least("admin"),
         }
         return _reply(found)
 
@@ -105,7 +101,8 @@ class Views:
 
     def _live(self, request: Request, principal: Principal) -> Any:
         frame = self._frame(request, principal)
-        runs = [dict(run) for run in self._now.running() if _sees(frame.root, run["account"])]
+        sees = Actor.of(principal).sees
+        runs = [dict(run) for run in self._now.running() if sees(run["account"])]
         return {
             "now": frame.now,
             "running": sorted(runs, key=lambda run: run["began_at"]),
@@ -128,7 +125,7 @@ class Views:
             ),
             None,
         )
-        if standing is None or not _sees(frame.root, account):
+        if standing is None or not Actor.of(principal).sees(account):
             raise Denied(f"{account[:200]!r} has no such limit, or none you may see", status=404)
         return {
             "starts": frame.starts,
@@ -156,7 +153,7 @@ class Views:
     def _frame(self, request: Request, principal: Principal) -> Frame:
         asked = request.query_params
         return Frame(
-            root_of(principal),
+            Actor.of(principal).root,
             _chosen(request, "range", tuple(RANGES), "24h"),
             asked.get("team", ""),
             asked.get("model", ""),
@@ -189,10 +186,6 @@ def _chosen(request: Request, name: str, choices: tuple[str, ...], usual: str) -
     if value not in choices:
         raise BadInput(f"{name} is {value[:80]!r}; choose one of {', '.join(choices)}")
     return value
-
-
-def _sees(root: str, account: str) -> bool:
-    return not root or account == root or account.startswith(root + "/")
 
 
 def _budget(budget: AccountBudget) -> dict[str, Any]:

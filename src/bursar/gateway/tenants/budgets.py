@@ -23,8 +23,10 @@ from bursar.gateway.tenants.database import Database, count_change
 from bursar.gateway.tenants.schema import BUDGETS, KEYS, ORGANISATIONS, TEAMS
 from bursar.ledger import Ledger, Totals
 from bursar.limits import limit_grains
+from bursar.usage import Usage
 
 MOST_THRESHOLDS = 10
+_AT_ONCE = 500
 
 
 class Stale(BursarError):
@@ -102,7 +104,12 @@ class Budgets:
         )
         with self._database.read() as connection:
             rows = [dict(row) for row in connection.execute(query).mappings()]
-        return [_budget(r["account"], r, self._ledger.totals(r["account"])) for r in rows]
+        found: dict[str, Totals] = {}
+        for start in range(0, len(rows), _AT_ONCE):
+            some = [row["account"] for row in rows[start : start + _AT_ONCE]]
+            found.update({totals.path: totals for totals in self._ledger.accounts(some)})
+        nothing = Totals("", {}, Usage.zero(), Usage.zero())
+        return [_budget(r["account"], r, found.get(r["account"], nothing)) for r in rows]
 
     def edit(
         self,

@@ -161,6 +161,8 @@ class Keys:
         with self._database.write() as connection:
             row, count = self._writable(connection, by, key)
             before = _key(row)
+            if before.state(now) == "expired":
+                raise BadInput(f"{before.account} has expired; give it a later expiry, then rotate")
             old = (row["digest"], now + grace_s) if grace_s else (None, None)
             values = {"old_digest": old[0], "old_until": old[1], "changed": count}
             connection.execute(

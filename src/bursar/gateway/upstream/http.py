@@ -31,6 +31,7 @@ from bursar.backends.openai_wire import read_error
 from bursar.backends.pacing import retry_after
 from bursar.backends.secret import Secret
 from bursar.backends.sender import FREE_AND_PASSING, checked_url
+from bursar.gateway.nesting import too_deep
 from bursar.gateway.upstream.base import UpstreamFailed
 from bursar.gateway.upstream.sse import Events, Garbage
 
@@ -139,6 +140,8 @@ class Server:
             raise self.garbled("an answer that is not JSON") from None
         if not isinstance(document, dict):
             raise self.garbled("an answer that is not a JSON object")
+        if too_deep(content, document):
+            raise self.garbled("an answer nested too deeply")
         if document.get("error"):
             raise self._error_inside(document)
         return document

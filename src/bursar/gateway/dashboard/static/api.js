@@ -32,10 +32,11 @@ async function ask(address, options = {}) {
   return said;
 }
 
-function json(method, body, headers = {}) {
-  const all = { "content-type": "application/json", ...headers };
-  if (token) all["x-csrf-token"] = token;
-  return { method, headers: all, body: body === undefined ? undefined : JSON.stringify(body) };
+// Without keys there are no sessions, and no token.
+async function change(method, address, body, headers = {}) {
+  if (!token) token = (await ask(SESSION)).csrf ?? "";
+  const all = { "content-type": "application/json", "x-csrf-token": token, ...headers };
+  return ask(address, { method, headers: all, body: body && JSON.stringify(body) });
 }
 
 export function seen(view, query, signal) {
@@ -47,16 +48,16 @@ export function exportAddress(query) {
 }
 
 export async function signIn(key) {
-  token = (await ask(SESSION, json("POST", { key }))).csrf ?? "";
+  const headers = { "content-type": "application/json" };
+  token = (await ask(SESSION, { method: "POST", headers, body: JSON.stringify({ key }) })).csrf ?? "";
 }
 
 export async function signOut() {
-  await ask(SESSION, json("DELETE"));
+  await change("DELETE", SESSION);
   token = "";
 }
 
 export async function setLimits(account, limits, version) {
-  if (!token) token = (await ask(SESSION)).csrf ?? "";
   const path = account.split("/").map(encodeURIComponent).join("/");
-  return ask(BUDGETS + path, json("PUT", { limits }, { "if-match": `"${version}"` }));
+  return change("PATCH", BUDGETS + path, { limits }, { "if-match": `"${version}"` });
 }

@@ -11,7 +11,7 @@ const day = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", ti
 const clock = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 const UNITS = {
-  usd: "USD", tokens: "tokens", tokens_in: "tokens in", tokens_out: "tokens out", requests: "requests",
+  usd: "USD", tokens: "tokens", tokens_in: "tokens in", tokens_out: "tokens out", requests: "requests", ended: "requests",
   seconds: "s", joules: "J", grams_co2e: "gCO₂e", flops: "FLOPs", bytes_moved: "bytes", tool_calls: "calls",
 };
 

@@ -36,7 +36,7 @@ function drawFigures({ totals, outcomes }) {
     figure("Requests", count(requests), "", `${count(totals.calls)} calls to upstreams`),
     figure("Saved", naive > 0 ? percent(saved / naive) : "–", "", `${dollars(saved)} USD below naive`),
     figure("Median time", seconds(totals.p50_s), "", `99 % within ${seconds(totals.p99_s)}`),
-    figure("Refused or failed", requests ? percent((of("4xx") + of("5xx")) / requests) : "–", "", `${count(of("4xx"))} refused, ${count(of("5xx"))} failed`),
+    figure("Refused or failed", requests ? percent((of("4xx") + of("5xx")) / requests) : "–", "", `${count(of("4xx"))} refused or left, ${count(of("5xx"))} failed`),
   );
 }
 
@@ -70,14 +70,13 @@ function drawTables(data) {
   const requests = { title: "Requests", number: true, of: (row) => count(row.requests) };
   const ratio = (share, label) => shares("ratio", [["", share]], label);
   const naive = (row) => row.usd + row.saved_usd;
-  const strategies = data.strategies.filter((row) => row.name);
   put(at("savings"), table("Savings by strategy", [
-    { title: "Strategy", of: (row) => row.name },
+    { title: "Strategy", of: nameOr("none") },
     requests, usd,
-    { title: "Naive", number: true, of: (row) => dollars(naive(row)) },
+    { title: "Naive", number: true, less: true, of: (row) => dollars(naive(row)) },
     { title: "Saved", number: true, of: (row) => (naive(row) > 0 ? percent(row.saved_usd / naive(row)) : "–") },
     { title: "Spent of naive", kind: "wide less", of: (row) => ratio(naive(row) > 0 ? row.usd / naive(row) : 0, `${percent(naive(row) > 0 ? row.usd / naive(row) : 0)} of naive spent`) },
-  ], strategies, "Nothing was answered in this range."));
+  ], data.strategies, "Nothing was answered in this range."));
   put(at("models"), table("Models", [
     { title: "Model", of: nameOr("none answered") }, requests, usd,
     { title: "Median", number: true, less: true, of: (row) => seconds(row.p50_s) },
@@ -98,7 +97,7 @@ function requestColumns(first) {
     { title: "Account", kind: "name", of: (row) => [account(row), h("small", {}, `${row.model}${row.error ? ` · ${row.error}` : ""}`)] },
     first,
     { title: "Status", number: true, less: true, of: (row) => h("span", { class: failed(row) ? "status-bad" : null }, String(row.status)) },
-    { title: "Began", number: true, of: (row) => when(row.began_at) },
+    { title: "Began", number: true, kind: "moment", of: (row) => when(row.began_at) },
   ];
 }
 
@@ -109,11 +108,7 @@ function drawTop({ slowest, dearest }) {
   put(at("slowest"), table("Slowest requests", requestColumns(took), slowest.slice(0, ROWS), "None in this range."));
 }
 
-// A single token is worth next to nothing; a thousand can be read.
-function worth(resource, value) {
-  const many = ["usd", "seconds", "requests", "tool_calls"].includes(resource) ? 1 : 1000;
-  return [`${many === 1 ? "1" : "1k"} ${unit(resource)} is worth `, h("b", {}, `${number("usd", value * many)} USD`), " now"];
-}
+const priceOf = ([resource, value]) => [`The price of ${unit(resource)} is `, h("b", {}, number(resource, value)), ": requests worth less wait outside."];
 
 function drawLive(data) {
   const { running, latest, price, upstreams, now } = data;
@@ -128,8 +123,8 @@ function drawLive(data) {
   ], rows, "No request yet."));
   const prices = Object.entries(price);
   put(at("price"), prices.length
-    ? h("ul", { class: "prices" }, prices.map(([resource, value]) => h("li", {}, worth(resource, value))))
-    : h("p", { class: "soft" }, "Nothing is short: no price."));
+    ? h("ul", { class: "prices" }, prices.map((price) => h("li", {}, priceOf(price))))
+    : h("p", { class: "soft" }, "Nothing is short, so there is no price."));
   put(at("upstreams"), table("Upstreams", [
     { title: "Upstream", of: (row) => [row.name, h("small", {}, row.model)] },
     { title: "State", of: (row) => h("span", { class: `state ${row.state}` }, row.state) },
@@ -163,7 +158,7 @@ function trouble(error) {
 const FILLED = ["whose", "figures", "over-time", "limits", "live-said", "live", "price", "upstreams", "savings", "dearest", "slowest", "models", "teams", "exports"];
 
 // Nothing of what was shown stays in the page for whoever comes next.
-function showSignIn(said = "") {
+function forget() {
   me = null;
   asking?.abort();
   FILLED.forEach((id) => at(id).replaceChildren());
@@ -171,6 +166,10 @@ function showSignIn(said = "") {
   at("team").replaceChildren(h("option", { value: "" }, "All teams"));
   at("model").replaceChildren(h("option", { value: "" }, "All models"));
   filters.reset();
+}
+
+function showSignIn(said = "") {
+  forget();
   at("board").hidden = true;
   at("sign-out").hidden = true;
   at("sign-in").hidden = false;
@@ -267,7 +266,7 @@ at("sign-in-form").addEventListener("submit", async (event) => {
     showSignIn(error.message);
   }
 });
-at("sign-out").addEventListener("click", () => signOut().catch(() => null).then(() => showSignIn()));
+at("sign-out").addEventListener("click", () => signOut().then(() => { forget(); return open(); }).catch(trouble));
 filters.addEventListener("submit", (event) => event.preventDefault());
 filters.addEventListener("change", () => {
   refresh();
