@@ -15,6 +15,7 @@ from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import LOG, Counter
 from bursar.gateway.desk import Desk
 from bursar.gateway.duty import keep_up
+from bursar.gateway.idempotency import Answers
 from bursar.gateway.janitor import keep_sweeping, worker_name
 from bursar.gateway.models import open_models, open_upstream
 from bursar.gateway.near import Near
@@ -102,7 +103,8 @@ class Gateway:
 
             closing.push_async_callback(close_models)
             door = _door(config, ledger, tenants, closing)
-            counter = Counter(config, desk, door, tracer, [journal, metrics, logs])
+            answers = Answers(tenants.database, lease_s=config.requests.timeout_s + 30.0)
+            counter = Counter(config, desk, door, answers, tracer, [journal, metrics, logs])
             metrics.gauge(
                 "bursar_live_requests", "Under way.", (), lambda: [((), float(len(counter.live)))]
             )
