@@ -190,9 +190,15 @@ def bars(data: Mapping[str, Any]) -> str:
     """The table of bars, from the figures of headline.py."""
     lines = [
         [line["method"], line["bar"], line["measured"], "yes" if line["met"] else "**no**"]
-        for line in data["lines"]
+        for part in data.values()
+        for line in part["lines"]
     ]
-    made = f"Measured {data['date']} on {data['machine']} with `{data['command']}`."
+    dates = sorted({part["date"] for part in data.values()})
+    machines = sorted({part["machine"] for part in data.values()})
+    made = (
+        f"Measured {' to '.join(dates)} on {', '.join(machines)} with "
+        "`python benchmarks/headline.py`."
+    )
     return "\n".join([*_table(["method", "bar", "measured", "met"], lines), "", made])
 
 

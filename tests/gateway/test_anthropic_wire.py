@@ -220,7 +220,8 @@ def test_what_can_not_be_said_is_refused_by_name(field, value):
 
 
 _FIELDS = ["messages", "tools", "tool_choice", "stop", "n", "response_format", "max_tokens"]
-_KEYS = ["role", "content", "type", "text", "function", "tool_calls"]
+_FIELDS += ["reasoning_effort", "temperature", "user", "parallel_tool_calls"]
+_KEYS = ["role", "content", "type", "text", "function", "tool_calls", "thinking_blocks"]
 _WORDS = st.sampled_from(["user", "assistant", "tool", "function", "text", "", "a"])
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | _WORDS,

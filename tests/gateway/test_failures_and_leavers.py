@@ -126,14 +126,15 @@ def leave_after(gateway: Running, body: dict, wanted: bytes) -> None:
     content = json.dumps({"messages": ASK, **body}).encode()
     with socket.create_connection(("127.0.0.1", int(gateway.url.rpartition(":")[2]))) as client:
         client.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            b"content-type: application/json\r\n"
             + f"content-length: {len(content)}\r\n\r\n".encode()
             + content
         )
         client.settimeout(5)
         came = b""
         while wanted and wanted not in came:
-            came += client.recv(4096)
+            came += client.recv(4096) or wanted
         if not wanted:
             before = time.monotonic() + 5
             while not gateway.upstream.open and time.monotonic() < before:

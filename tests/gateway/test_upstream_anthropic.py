@@ -220,6 +220,7 @@ async def test_a_cut_stream_may_be_billed_and_has_no_usage(cut):
         {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
         {"type": "content_block_delta", "index": 5, "delta": {"type": "text_delta", "text": "x"}},
         {"type": "message_start"},
+        {"type": "content_block_start", "index": 0, "content_block": "text"},
         {"type": "message_delta", "delta": 3},
         {"no": "type"},
     ],

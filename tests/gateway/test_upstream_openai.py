@@ -400,6 +400,23 @@ async def test_it_is_probed_by_the_list_of_models():
     assert server.asked[0].headers["authorization"]
 
 
+async def test_a_server_without_such_a_list_is_there_all_the_same():
+    async with loopback(lambda asked: asked.json({}, "404 Not Found")) as server:
+        there = upstream(server)
+        assert await there.probe() is None
+        await there.aclose()
+
+
+async def test_odd_values_of_clients_go_to_the_server_to_be_refused():
+    _, _, (asked,) = await streamed(
+        two_words,
+        ask(stream_options="yes", max_tokens="9", max_completion_tokens=7),
+        limit_field="max_tokens",
+    )
+    assert asked.body["stream_options"] == {"include_usage": True}
+    assert asked.body["max_tokens"] == 7
+
+
 async def test_the_counting_mock_agrees():
     def fault(n):
         return Fault(("ok", "429", "cut", "500 after", "no usage", "lies", "garbage")[n % 7])

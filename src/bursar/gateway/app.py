@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from bursar.errors import BursarError
-from bursar.gateway.api import Calls, Plain
+from bursar.gateway.api import Calls, Plain, Responses
 from bursar.gateway.api.http import bearer
 from bursar.gateway.config import Config
 from bursar.gateway.dashboard.pages import dashboard_routes
@@ -52,6 +52,7 @@ def make_app(
     return Starlette(
         routes=[
             *(Route(f"/v1/{path}", Calls(Plain(path)), methods=["POST"]) for path in PATHS),
+            Route("/v1/responses", Calls(Responses()), methods=["POST"]),
             Route("/v1/models", list_models),
             Route("/v1/models/{name:path}", show_model),
             Route("/health", health),

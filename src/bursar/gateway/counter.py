@@ -86,11 +86,11 @@ class Visit:
 
     def end(self) -> None:
         """Tell whoever listens."""
-        self.counter.live.pop(self.request_id, None)
         record = self.record()
         self.trace.end(record)
         for listener in self.counter.listeners:
             listener(record)
+        self.counter.live.pop(self.request_id, None)
 
     def record(self) -> Record:
         """What is known by now."""

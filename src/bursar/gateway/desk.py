@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bursar.errors import BadInput, BudgetExceeded, Infeasible
+from bursar.errors import BadInput, BudgetExceeded, Infeasible, Unbounded
 from bursar.gateway.afford import affordable, binding, strategy_bound, strategy_limits
 from bursar.gateway.ask import EFFORTS, Ask
 from bursar.gateway.assemble import Assembled
@@ -273,7 +273,7 @@ class Desk:
         self, ask: Ask, models: Sequence[Model], scale: float = 1.0
     ) -> dict[str, float]:
         """The budget of a strategy: the request's own, or some calls at their bound."""
-        prepared = [self._prepare(ask, model, with_limits=False) for model in models]
+        prepared = self._prepare_each(ask, models)
         calls = max(1, round(self.settings.strategy_calls * EFFORTS[ask.effort] * scale))
         most = calls * max(p.tokens_in + p.tokens_out for p in prepared)
         asked = {name: amount * scale for name, amount in ask.limits.items()}
@@ -282,8 +282,8 @@ class Desk:
     async def _think(self, ask: Ask, target: Target, way: Decision) -> Answer:
         """A strategy's answer: one hold covers all that it buys."""
         plain = replace(ask, body={k: v for k, v in ask.body.items() if k != "reasoning_effort"})
-        prepared = [self._prepare(plain, model, with_limits=False) for model in target.models]
-        limits = self._strategy_limits(plain, target.models, way.scale)
+        prepared = self._prepare_each(plain, target.models)
+        limits = self._strategy_limits(ask, target.models, way.scale)
         upper = strategy_bound(limits, target.models, self.settings.timeout_s)
         bill = await self._hold(ask, upper, ask.model, [way.why] if way.why else [])
         bill.strategy = target.strategy
@@ -294,9 +294,22 @@ class Desk:
                 plain, target.strategy, {p.model: p.call for p in prepared}, limits, spent
             )
         finally:
+            ask.queued_s += plain.queued_s
             await self._settle(bill, spent, seconds=self.stopwatch() - began)
         bill.why, bill.stopped = thought.why, thought.stopped
         return Answer(thought.document, bill)
+
+    def _prepare_each(self, ask: Ask, models: Sequence[Model]) -> list[_Prepared]:
+        """One call to each of the models of which the budget covers one; raises when it is none."""
+        prepared, refused = list[_Prepared](), None
+        for model in models:
+            try:
+                prepared.append(self._prepare(ask, model))
+            except (BudgetExceeded, Unbounded) as error:
+                refused = error
+        if refused and not prepared:
+            raise refused
+        return prepared
 
     def _named(self, name: str) -> Target:
         if name in self.models:
@@ -315,7 +328,7 @@ class Desk:
             code="model_not_found",
         )
 
-    def _prepare(self, ask: Ask, model: Model, *, with_limits: bool = True) -> _Prepared:
+    def _prepare(self, ask: Ask, model: Model) -> _Prepared:
         """Bound the output by what was asked, by the model, and by the request's own budget."""
         at, notes = model.at, list[str]()
         timeout = min(self.settings.timeout_s, ask.limits.get("seconds", float("inf")))
@@ -327,7 +340,7 @@ class Desk:
             asked = asked_output(ask.body, at.max_output_tokens)
             each = min(at.default_output_tokens, at.max_output_tokens) if asked is None else asked
         times = model.upstream.most_billed
-        if ask.limits and with_limits:
+        if ask.limits:
             covered = affordable(model, tokens_in, each * answers, timeout, times, ask.limits)
             if covered < 0 or (each and covered < answers):
                 raise BudgetExceeded(

@@ -31,8 +31,7 @@ class LocalOnly:
                 'to "required"',
                 status=403,
             )
-            failure = failure_of(denied)
-            await send_failure(send, failure, failure.document, "")
+            await send_failure(send, failure_of(denied), "")
             return
         await self._app(scope, receive, send)
 

@@ -70,7 +70,9 @@ class Auto:
                 on_round(Round(spent, price, len(bought), picks, predicted, by_arm))
             if bench.purse.failure or refused == len(moves):
                 break
-        for work in works:
-            work.stopped = work.stopped or ("verified" if work.verified else "price")
-        told = zip(works, market.picks(), market.declined(price), strict=True)
-        return [to_answer(work, pick, declined) for work, pick, declined in told]
+        told = list(zip(works, market.picks(), market.declined(price), strict=True))
+        for work, _, left_out in told:
+            worth_it = left_out and left_out.gain > 1.001 * left_out.asked * left_out.cost
+            unbought = "budget" if worth_it else "price"
+            work.stopped = work.stopped or ("verified" if work.verified else unbought)
+        return [to_answer(work, pick, left_out) for work, pick, left_out in told]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bursar.reason.base import Arm, Attempt, Pick, Work
+from bursar.reason.kinds import Kinds
 from bursar.reason.self_consistency import vote
 from bursar.reason.workbench import Workbench
 from bursar.value.answer_belief import AnswerBelief, AnswerLaw
@@ -21,9 +22,9 @@ SHARPNESS, FEW = 3.0, 4.0
 With more votes it falls as one over the root of their number, as the noise of counting does: what a
 likelihood gets wrong does not average out (LOG.md)."""
 GUESS, SHRINK, RIDGE = 0.4, 2.0, 10.0
-REFIT, STEPS, SETTLED = 1.2, 8, 0.03
+REFIT = 1.1
 """The laws are learned again at every round until there is an attempt a question, then when there
-are `REFIT` times the attempts: by `STEPS` of EM, or until one moves them by less than `SETTLED`."""
+are `REFIT` times the attempts."""
 
 
 @dataclass(slots=True)
@@ -39,6 +40,8 @@ class TaskBelief:
     backends: tuple[str, ...]
     checked: bool
     start: AnswerLaw | None = None
+    kinds: Kinds | None = None
+    """None: all are of one."""
     answers: AnswerBelief = field(init=False)
     _seen: list[int] = field(init=False)
     """Attempts and closed arms of each question."""
@@ -48,7 +51,12 @@ class TaskBelief:
 
     def __post_init__(self) -> None:
         guess = AnswerLaw.guess([0.0] * len(self.backends))
-        self.answers = AnswerBelief(len(self.works), self.start or guess, checked=self.checked)
+        self.answers = AnswerBelief(
+            len(self.works),
+            self.start or guess,
+            checked=self.checked,
+            kinds=None if self.kinds is None else self.kinds.of,
+        )
         self._seen = [0] * len(self.works)
         self._picks = [Pick(None, None)] * len(self.works)
 
@@ -66,7 +74,7 @@ class TaskBelief:
             self._pick(fresh)
             return fresh, False
         self._learned = known
-        self.answers.refit(STEPS, SETTLED)
+        self.answers.refit()
         self._pick(fresh if self.checked else range(len(self.works)))
         return fresh, True
 
@@ -78,9 +86,9 @@ class TaskBelief:
         """(questions, len(ms)): P(right) after m more attempts by `arm`, never below now."""
         return self.answers.after(self.backends.index(arm.backend), ms)
 
-    def chance(self, arm: Arm) -> float:
-        """How often one attempt by `arm` is right, over the questions of the task."""
-        return self.answers.chance(self.backends.index(arm.backend))
+    def chance(self, arm: Arm, kind: int) -> float:
+        """How often one attempt by `arm` is right, over the questions of a kind."""
+        return float(self.answers.chance(self.backends.index(arm.backend))[kind])
 
     def _pick(self, rows: Iterable[int]) -> None:
         """Among answers the votes decide, each with its weight: the belief says how sure to be."""

@@ -21,6 +21,7 @@ from bursar.answer import Declined
 from bursar.errors import BadInput
 from bursar.reason.base import Arm, Bought, Pick, Work
 from bursar.reason.belief import CostBelief, TaskBelief
+from bursar.reason.kinds import Kinds, kinds_of, one_kind
 from bursar.reason.profile import Profile, task_entry
 from bursar.reason.search_arms import SEARCH_ARMS, with_searches
 from bursar.reason.workbench import Workbench
@@ -47,10 +48,8 @@ class Intent:
     question: Ints
     arm: Ints
     """Index into the market's arms."""
-    planned: Ints
-    """How many attempts the plan holds for it,"""
     at_once: Ints
-    """and how many of them to buy before thinking again."""
+    """How many of the planned attempts to buy before thinking again."""
     cost: Floats
     """Of one attempt."""
     slope: Floats
@@ -85,6 +84,8 @@ class Market:
     each: Floats
     """(resources, questions, options) cost."""
     checked: Bools
+    kind: Ints
+    """(questions, 2): its group, and its kind there."""
 
     @classmethod
     def open(cls, works: list[Work], bench: Workbench, profile: Profile | None) -> Market:
@@ -99,17 +100,21 @@ class Market:
             models = tuple(b for b in bench.backends if b not in SEARCH_ARMS)
             known = profile.law(task, models) if profile else None
             start = with_searches(known or AnswerLaw.guess([0.0] * len(models)), bench.backends)
-            belief = TaskBelief(mine, bench.backends, checked, start)
+            sort = kinds_of if len(bench.backends) > 1 else one_kind
+            kinds = sort([w.question for w in mine])
+            belief = TaskBelief(mine, bench.backends, checked, start, kinds)
             can = np.ones((len(mine), len(arms)), dtype=np.bool_)
-            groups.append(Group(rows, belief, CostBelief(mine, bench, resources), can))
+            groups.append(Group(rows, kinds, belief, CostBelief(mine, bench, resources), can))
         ladder = [(a, m) for a, arm in enumerate(arms) for m in _counts(arm)]
         shape = len(works), 1 + len(ladder)
         by_checker = np.zeros(len(works), dtype=np.bool_)
-        for group in groups:
+        kind = np.zeros((len(works), 2), dtype=np.int64)
+        for g, group in enumerate(groups):
             by_checker[group.rows] = group.belief.checked
+            kind[group.rows, 0], kind[group.rows, 1] = g, group.kinds.of
         market = cls(
             works, bench, resources, groups, arms, ladder,
-            np.zeros(shape), np.zeros((len(resources), *shape)), by_checker,
+            np.zeros(shape), np.zeros((len(resources), *shape)), by_checker, kind,
         )  # fmt: skip
         for group in groups:
             market._look(group, range(len(group.rows)), True)
@@ -174,7 +179,7 @@ class Market:
         arm, count = np.array([(0, 0), *self.ladder])[option[bought]].T
         question = rows[bought]
         at_once = self._at_once(question, arm, count)
-        return Intent(question, arm, count, at_once, cost[bought] / count, slope[bought], floor)
+        return Intent(question, arm, at_once, cost[bought] / count, slope[bought], floor)
 
     def _at_once(self, question: Ints, arm: Ints, count: Ints) -> Ints:
         """How many of `count` planned attempts to buy before thinking again: a quarter, and where
@@ -206,20 +211,20 @@ class Market:
 
     def by_arm(self, moves: Sequence[Move]) -> tuple[Bought, ...]:
         """The moves added up by kind of question and arm."""
-        sums: dict[tuple[str, Arm], list[Move]] = {}
+        sums: dict[tuple[int, int, Arm], list[Move]] = {}
         for move in moves:
-            sums.setdefault((self.works[move.question].question.task, move.arm), []).append(move)
-        beliefs = {g.belief.works[0].question.task: g.belief for g in self.groups}
+            group, kind = self.kind[move.question].tolist()
+            sums.setdefault((group, kind, move.arm), []).append(move)
         return tuple(
             Bought(
-                kind,
+                self.groups[group].kinds.names[kind],
                 arm.name,
                 len(some),
                 sum(m.cost for m in some),
                 sum(m.gain for m in some),
-                beliefs[kind].chance(arm),
+                self.groups[group].belief.chance(arm, kind),
             )
-            for (kind, arm), some in sums.items()
+            for (group, kind, arm), some in sums.items()
         )
 
     def declined(self, price: float) -> list[Declined | None]:
@@ -271,6 +276,7 @@ class Group:
     """The questions of one task: their rows in the market, and what is believed of them."""
 
     rows: Ints
+    kinds: Kinds
     belief: TaskBelief
     cost: CostBelief
     open: Bools

@@ -8,7 +8,8 @@ pass_at_k, majority                 unbiased estimates from recorded samples
 difficulty       success rates of a task's questions, from a few probes
 arm_difficulty   the same for several prompts or models that share their difficulty
 voting           is the leading answer safely ahead?
-answer_belief    which answer is right, and what would more attempts by each arm buy?
+answer_belief    which answer is right, and what would more attempts by each arm buy? Its counts are
+                 in answer_evidence, the race of votes in overtaking
 outcomes         what several ways to answer did on the same questions
 text_features    what a question is like, from its words
 v0               how a policy never seen before will do, from its history

@@ -32,13 +32,16 @@ from bursar.value.answer_evidence import (
     Scale,
     Votes,
     likelihood,
+    through,
 )
 from bursar.value.arm_difficulty import (
     EASES,
     LOG_WRONG,
     RATES,
     ArmDifficulty,
+    law_table,
     moment_sums,
+    regression,
 )
 from bursar.value.base import Floats, Ints
 from bursar.value.overtaking import overtake
@@ -46,6 +49,8 @@ from bursar.value.overtaking import overtake
 _TYPICAL_ALPHAS = (0.03, 0.17, 0.6, 0.2)
 _ALPHA_QUESTIONS = _TRUST_QUESTIONS = 20.0
 """How many questions the first guess at the shares of `ALPHAS` counts as."""
+_KIND_QUESTIONS = 4.0
+"""How many questions the task's law counts as in the law of one kind of its questions."""
 _NEGLIGIBLE = 1e-9
 _DEAD = -1e9
 """Stands for log 0 where differences are taken."""
@@ -75,15 +80,26 @@ class AnswerLaw:
 class AnswerBelief:
     """Beliefs about all questions of one task, learned together, from `start` on.
 
-    `checked`: a checker sees every attempt, so one right attempt suffices. `observe` takes in what
-    is known now, `refit` learns the laws, `p_right`, `leader` and `after` answer. Only what was
-    observed anew is thought through again, unless the laws have changed.
+    `checked`: a checker sees every attempt, so one right attempt suffices. `kinds` (questions,)
+    numbers kinds of questions, each with laws of its own, drawn to those of the task.
+    `observe` takes in what is known now, `refit` learns the laws, `p_right`, `leader` and `after`
+    answer. Only what was observed anew is thought through again, unless the laws have changed.
     """
 
-    def __init__(self, num_questions: int, start: AnswerLaw, *, checked: bool = False) -> None:
+    def __init__(
+        self,
+        num_questions: int,
+        start: AnswerLaw,
+        *,
+        checked: bool = False,
+        kinds: Ints | None = None,
+    ) -> None:
         self.num_arms, self.checked, self.start = len(start.mean), checked, start
+        self._kind = np.zeros(num_questions, dtype=np.int64) if kinds is None else kinds
+        self._num_kinds = int(self._kind.max(initial=0)) + 1
         self.rates = ArmDifficulty(num_questions, self.num_arms)
         self.rates.start(start.mean, start.slope, start.spread, start.questions)
+        self._laws = np.repeat(self.rates.laws[None], self._num_kinds, axis=0)
         self.alphas, self.trust = np.array(start.alphas), start.trust
         self._evidence = Evidence.none(num_questions, self.num_arms, 1 if checked else HYPOTHESES)
         self._hints = np.full(num_questions, np.nan)
@@ -119,28 +135,23 @@ class AnswerBelief:
             self._scale = Scale.of(self._hints)
         self._infer(rows)
 
-    def refit(self, steps: int = 4, settled: float = 0.0) -> None:
-        """Learn the laws from everything observed: `steps` of EM from the present laws, fewer where
-        one moves no arm's mean and slope by as much as `settled`."""
+    def refit(self, steps: int = 4) -> None:
+        """Learn the laws from everything observed: `steps` of EM from the present laws."""
         if not self.trials.any():
             return
         self._scale = Scale.of(self._hints)
         hint = self._scale.standard(self._hints)
-        rows = Rows.of(self._evidence)
+        rows = Rows.of(self._evidence, self._kind)
         for _ in range(steps):
-            log_ease = self._prior(hint)[rows.question] + rows.given_ease(self.rates.laws)
+            log_ease = self._prior(hint)[rows.question] + rows.given_ease(self._laws)
             marginal, ease = _normalised(log_ease)
             scatter = rows.scatter + np.log(self.alphas)
             log_scatter, alpha = _normalised(scatter)
             weight = rows.weights(marginal + log_scatter)
             ease *= weight[:, None]
-            before = np.concatenate([self.rates.mean, self.rates.slope])
             self._learn_trust(rows, ease, hint)
             self._learn_rates(rows, ease)
             self._learn_alphas(weight * (rows.num_wrong > 1), alpha)
-            now = np.concatenate([self.rates.mean, self.rates.slope])
-            if np.abs(now - before).max() < settled:
-                break
         self._infer(np.arange(len(hint)))
 
     def after(self, arm: int, counts: Sequence[int]) -> Floats:
@@ -168,7 +179,7 @@ class AnswerBelief:
             found = rate @ -np.expm1(np.outer(LOG_WRONG, counts))
             wins = np.maximum(self._leads[question, slot][:, None], found)
         else:
-            lead = self._lead[question, slot] / self._vote_weight(arm)
+            lead = self._lead[question, slot] / self._vote_weight(arm)[self._kind[question]]
             wins = overtake(rate, lead, self._rival_share[question, slot], counts)
         wins *= belief[at][:, None]
         starts = np.flatnonzero(np.diff(at[0], prepend=-1))
@@ -182,7 +193,7 @@ class AnswerBelief:
         seen = self._evidence.take(rows)
         hint = self._scale.standard(self._hints[rows])
         ease = self._prior(hint)[:, None] + sum(
-            self._given_ease(seen, arm) for arm in range(self.num_arms)
+            self._given_ease(seen, arm, self._kind[rows]) for arm in range(self.num_arms)
         )
         scatter = seen.log_scatter() + np.log(self.alphas)
         log_scatter, alpha = _normalised(scatter)
@@ -213,9 +224,9 @@ class AnswerBelief:
         repeat = 1 / (seen.num_wrong[..., None] + ALPHAS)
         self._rival_share[rows] = seen.top_wrong * (alpha * repeat).sum(axis=-1)
 
-    def chance(self, arm: int) -> float:
-        """P(right) of one attempt by `arm` at a question of which nothing is known."""
-        return float(self.rates.ease_weight @ self.rates.laws[arm] @ RATES)
+    def chance(self, arm: int) -> Floats:
+        """(kinds,) P(right) of one attempt by `arm` at a question of which nothing is known."""
+        return np.asarray(self.rates.ease_weight @ self._laws[:, arm] @ RATES)
 
     @property
     def _newcomer(self) -> float:
@@ -225,10 +236,11 @@ class AnswerBelief:
     def _usual_alpha(self) -> float:
         return float(np.exp(self.alphas @ np.log(ALPHAS)))
 
-    def _vote_weight(self, arm: int) -> float:
-        """Log-odds that one more agreeing attempt adds, typically: p (1 + alpha) / (1 - p)."""
-        p = min(max(self.chance(arm), 0.05), 0.95)
-        return float(np.clip(np.log(p * (1 + self._usual_alpha) / (1 - p)), 0.5, 6.0))
+    def _vote_weight(self, arm: int) -> Floats:
+        """(kinds,) log-odds that one more agreeing attempt adds, typically:
+        p (1 + alpha) / (1 - p)."""
+        p = np.clip(self.chance(arm), 0.05, 0.95)
+        return np.clip(np.log(p * (1 + self._usual_alpha) / (1 - p)), 0.5, 6.0)
 
     def _prior(self, hint: Floats) -> Floats:
         """(questions, eases): log P(ease | hint)."""
@@ -237,39 +249,46 @@ class AnswerBelief:
         log_prior = square * (-0.5 / spread)[:, None]
         return np.asarray(log_prior - _normalised(log_prior)[0][:, None])
 
-    def _given_ease(self, seen: Evidence, arm: int) -> Floats | float:
+    def _given_ease(self, seen: Evidence, arm: int, kind: Ints) -> Floats | float:
         """(questions, slots, eases): log P(outcomes by `arm` | ease); 0 where it was not asked."""
         if not seen.trials[:, arm].any():
             return 0.0
         like, peak = likelihood(seen.right[..., arm], seen.trials[:, None, arm])
-        return np.asarray(np.log(like @ self.rates.laws[arm].T + TINY) + peak[..., None])
+        given = through(like, self._laws[:, arm].transpose(0, 2, 1), kind)
+        return np.asarray(np.log(given + TINY) + peak[..., None])
 
     def _rate_posterior(self, question: Ints, slot: Ints, arm: int) -> Floats:
         """(rows, rates): posterior of the rate of `arm` under each row's hypothesis."""
-        seen, laws = self._evidence, self.rates.laws
+        seen, kind = self._evidence, self._kind[question]
         log_ease = self._prior(self._scale.standard(self._hints[question]))
         for other in range(self.num_arms):
             if other != arm and (tried := seen.trials[question, other]).any():
                 like, peak = likelihood(seen.right[question, slot, other], tried)
-                log_ease += np.log(like @ laws[other].T + TINY) + peak[:, None]
+                given = through(like, self._laws[:, other].transpose(0, 2, 1), kind)
+                log_ease += np.log(given + TINY) + peak[:, None]
         like, _ = likelihood(seen.right[question, slot, arm], seen.trials[question, arm])
         ease = np.exp(log_ease - log_ease.max(axis=1, keepdims=True))
-        rate = (ease @ laws[arm]) * like
+        rate = through(ease, self._laws[:, arm], kind) * like
         return np.asarray(rate / rate.sum(axis=1, keepdims=True))
 
     # -- learning ----------------------------------------------------------------------------
 
     def _learn_rates(self, rows: Rows, ease: Floats) -> None:
         prior = self.rates.prior(np.flatnonzero(self.trials.any(axis=0)))
-        sums = [
-            moment_sums(rows.share(arm, ease) * self.rates.laws[arm])
-            if len(rows.pairs[arm].start)
-            else np.zeros(6)
-            for arm in range(self.num_arms)
-        ]
-        for arm, data in enumerate(sums):
+        sums = np.zeros((self._num_kinds, self.num_arms, 6))
+        for arm, pairs in enumerate(rows.pairs):
+            if not len(pairs.start):
+                continue
+            share = rows.share(arm, ease, self._num_kinds)
+            sums[:, arm] = [moment_sums(w) for w in share * self._laws[:, arm]]
+        for arm, data in enumerate(sums.sum(axis=0)):
             self.rates.regress(arm, prior[arm] + data)
         self.rates.set_laws()
+        if self._num_kinds == 1:
+            self._laws = self.rates.laws[None]
+        else:  # a kind's law begins as the task's
+            sums += _KIND_QUESTIONS * self.rates.moments()
+            self._laws = law_table(*regression(sums))
 
     def _learn_trust(self, rows: Rows, ease: Floats, hint: Floats) -> None:
         """Regression of ease on the hint, over questions with more than one attempt."""

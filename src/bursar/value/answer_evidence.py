@@ -130,6 +130,8 @@ class Pairs:
     fall into runs that begin at `start`. Rows where the arm was not asked are left out."""
 
     rows: Ints
+    kind: Ints
+    """Of each pair: questions of different kinds are never one pair."""
     inverse: Ints
     order: Ints
     start: Ints
@@ -138,14 +140,16 @@ class Pairs:
     peak: Floats
 
     @classmethod
-    def of(cls, right: Floats, trials: Floats) -> Pairs:
+    def of(cls, right: Floats, trials: Floats, kind: Ints) -> Pairs:
         rows = np.flatnonzero(trials)
-        right, trials = right[rows], trials[rows]
-        key = right * (trials.max(initial=0.0) + 1) + trials
+        right, trials, kind = right[rows], trials[rows], kind[rows]
+        most = trials.max(initial=0.0) + 1
+        key = (kind * most + right) * most + trials
         _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         order = np.argsort(inverse, kind="stable")
         start = np.flatnonzero(np.diff(inverse[order], prepend=-1))
-        return cls(rows, inverse, order, start, *likelihood(right[first], trials[first]))
+        like, peak = likelihood(right[first], trials[first])
+        return cls(rows, kind[first], inverse, order, start, like, peak)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,23 +166,27 @@ class Rows:
     """Per arm (pairs, eases): P(outcomes | ease), over the row's largest; see `given_ease`."""
 
     @classmethod
-    def of(cls, seen: Evidence) -> Rows:
+    def of(cls, seen: Evidence, kinds: Ints) -> Rows:
         question, slot = np.nonzero(seen.live)
-        arms = range(seen.trials.shape[1])
+        right, trials, kind = seen.right[question, slot], seen.trials[question], kinds[question]
         return cls(
             question,
             slot,
             (seen.live.shape[0], seen.live.shape[1]),
             seen.num_wrong[question, slot],
             seen.log_scatter()[question, slot],
-            tuple(Pairs.of(seen.right[question, slot, a], seen.trials[question, a]) for a in arms),
+            tuple(Pairs.of(r, t, kind) for r, t in zip(right.T, trials.T, strict=True)),
             [],
         )
 
     def given_ease(self, laws: Floats) -> Floats:
-        """(rows, eases): log P(outcomes of all arms | ease) under `laws`."""
-        total = np.zeros((len(self.question), laws.shape[1]))
-        self.given[:] = [p.like @ law.T + TINY for p, law in zip(self.pairs, laws, strict=True)]
+        """(rows, eases): log P(outcomes of all arms | ease) under `laws` (kinds, arms, eases,
+        rates)."""
+        total = np.zeros((len(self.question), laws.shape[2]))
+        by_arm = laws.transpose(1, 0, 3, 2)
+        self.given[:] = [
+            through(p.like, law, p.kind) + TINY for p, law in zip(self.pairs, by_arm, strict=True)
+        ]
         for pairs, given in zip(self.pairs, self.given, strict=True):
             total[pairs.rows] += (np.log(given) + pairs.peak[:, None])[pairs.inverse]
         return total
@@ -191,11 +199,14 @@ class Rows:
         share /= share.sum(axis=1, keepdims=True)
         return np.asarray(share[self.question, self.slot])
 
-    def share(self, arm: int, ease: Floats) -> Floats:
-        """(eases, rates): sum over rows of P(ease) / P(outcomes | ease) * P(outcomes | rate)."""
+    def share(self, arm: int, ease: Floats, kinds: int) -> Floats:
+        """(kinds, eases, rates): sum over each kind's rows of P(ease) / P(outcomes | ease) *
+        P(outcomes | rate)."""
         pairs = self.pairs[arm]
         by_pair = np.add.reduceat(ease[pairs.rows[pairs.order]], pairs.start, axis=0)
-        return np.asarray((by_pair / self.given[arm]).T @ pairs.like)
+        each = by_pair / self.given[arm]
+        of = [pairs.kind == kind for kind in range(kinds)]
+        return np.stack([each[mine].T @ pairs.like[mine] for mine in of])
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +227,17 @@ class Scale:
     def standard(self, hints: Floats) -> Floats:
         """Mean 0 and deviation 1; 0 where there is none."""
         return np.asarray(np.nan_to_num((hints - self.mean) / self.deviation))
+
+
+def through(rows: Floats, matrices: Floats, kind: Ints) -> Floats:
+    """(rows, ..., out): every row times its kind's matrix; `matrices` (kinds, in, out)."""
+    if len(matrices) == 1:
+        return np.asarray(rows @ matrices[0])
+    out = np.empty((*rows.shape[:-1], matrices.shape[-1]))
+    for k in np.unique(kind):
+        mine = kind == k
+        out[mine] = rows[mine] @ matrices[k]
+    return out
 
 
 def likelihood(right: Floats, trials: Floats) -> tuple[Floats, Floats]:

@@ -66,7 +66,7 @@ class ArmDifficulty:
         self.spread: Floats = np.full(num_arms, prior_spread)
         self.ease_weight: Floats = np.exp(-(EASES**2) / 2)
         self.ease_weight /= self.ease_weight.sum()
-        self._weak_prior = self._moments()[:1]
+        self._weak_prior = self.moments()[:1]
         self._prior_questions = prior_questions
         self.set_laws()
 
@@ -75,7 +75,7 @@ class ArmDifficulty:
         self.mean, self.slope, self.spread = (
             np.array(x, dtype=float) for x in (mean, slope, spread)
         )
-        self._weak_prior, self._prior_questions = self._moments(), questions
+        self._weak_prior, self._prior_questions = self.moments(), questions
         self.set_laws()
 
     def update(
@@ -149,7 +149,7 @@ class ArmDifficulty:
             product = product / product.sum(axis=1, keepdims=True)
         return product
 
-    def _moments(self) -> Floats:
+    def moments(self) -> Floats:
         """E[1, z, z^2, x, z x, x^2] under each arm's law, x = logit p; (arms, 6)."""
         one = np.ones_like(self.mean)
         second = self.mean**2 + self.slope**2 + self.spread**2
@@ -164,24 +164,17 @@ class ArmDifficulty:
         weight = np.zeros(len(self.mean))
         weight[tried] = _KINSHIP
         others = weight * (1 - np.eye(len(weight)))
-        mixed = self._weak_prior + others @ self._moments()
+        mixed = self._weak_prior + others @ self.moments()
         prior: Floats = self._prior_questions * mixed / (1 + others.sum(axis=1, keepdims=True))
         return prior
 
     def regress(self, arm: int, sums: Floats) -> None:
         """The law with these sums of (1, z, z^2, x, z x, x^2): regression of x on z."""
-        n, z, zz, x, zx, xx = sums
-        slope = (n * zx - z * x) / (n * zz - z * z)
-        mean = (x - slope * z) / n
-        self.mean[arm], self.slope[arm] = mean, slope
-        self.spread[arm] = np.sqrt(max((xx - mean * x - slope * zx) / n, _MIN_SPREAD**2))
+        self.mean[arm], self.slope[arm], self.spread[arm] = regression(sums)
 
     def set_laws(self) -> None:
         """P(logit p | z) of every arm, (arms, z, logit)."""
-        centre = self.mean[:, None] + self.slope[:, None] * EASES
-        log_law = -0.5 * ((LOGITS - centre[..., None]) / self.spread[:, None, None]) ** 2
-        law = np.exp(log_law - log_law.max(axis=-1, keepdims=True))
-        self.laws: Floats = law / law.sum(axis=-1, keepdims=True)
+        self.laws: Floats = law_table(self.mean, self.slope, self.spread)
 
     def _index(self, index: ArrayLike, axis: int) -> Ints:
         found = np.asarray(index, dtype=np.int64)
@@ -190,6 +183,24 @@ class ArmDifficulty:
             what = ("question", "arm")[axis]
             raise BadInput(f"{what} must be an index from 0 to {size - 1}, got {found}")
         return found
+
+
+def regression(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean, slope and spread of x on z from sums (..., 6) of (1, z, z^2, x, z x, x^2)."""
+    n, z, zz, x, zx, xx = np.moveaxis(sums, -1, 0)
+    slope = (n * zx - z * x) / (n * zz - z * z)
+    mean = (x - slope * z) / n
+    rest = np.maximum((xx - mean * x - slope * zx) / n, _MIN_SPREAD**2)
+    return mean, slope, np.sqrt(rest)
+
+
+def law_table(mean: Floats, slope: Floats, spread: Floats) -> Floats:
+    """(..., z, logit): P(logit p | z) on the grids, for laws of any shape (...)."""
+    centre = mean[..., None] + slope[..., None] * EASES
+    log_law = -0.5 * ((LOGITS - centre[..., None]) / spread[..., None, None]) ** 2
+    law = np.exp(log_law - log_law.max(axis=-1, keepdims=True))
+    table: Floats = law / law.sum(axis=-1, keepdims=True)
+    return table
 
 
 def moment_sums(weight: Floats) -> Floats:

@@ -128,7 +128,7 @@ class Calls:
             bill = visit.ask.bill if visit.ask else None
             document = failure.document | ({"bursar": bill.to_dict()} if bill else {})
             if not events.begun:
-                await send_failure(send, failure, document, visit.request_id)
+                await send_failure(send, failure, visit.request_id, document)
             else:  # what went out can't be taken back: say so in the stream
                 name, said = self.dialect.cut(document)
                 await events.event(said, name)

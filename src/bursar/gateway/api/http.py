@@ -102,11 +102,11 @@ async def send_json(
 
 
 async def send_failure(
-    send: Send, failure: Failure, document: dict[str, Any], request_id: str
+    send: Send, failure: Failure, request_id: str, document: dict[str, Any] | None = None
 ) -> None:
-    """An error, as OpenAI's clients read it; `document` is the failure's, perhaps with a bill."""
+    """An error, as OpenAI's clients read it; `document` in place of the failure's own."""
     headers = {"x-request-id": request_id, **failure.headers}
-    await send_json(send, failure.status, document, headers)
+    await send_json(send, failure.status, document or failure.document, headers)
 
 
 class Events:

@@ -77,7 +77,7 @@ class AnthropicUpstream:
         message = await self._server.post("messages", body, call.deadline, sent_id(call))
         try:
             document = _completion(message)
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise self._server.garbled("an answer that is no message") from None
         return Reply(document, _tokens(message.get("usage")), self.name)
 
@@ -192,7 +192,7 @@ class _EventReader:
                 return self._end_block(self._blocks[event["index"]])
             if kind == "message_delta":
                 return self._finish(event)
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise self._server.garbled("an event of a wrong shape") from None
         if kind == "message_stop":
             return self._last()

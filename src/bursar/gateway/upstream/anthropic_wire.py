@@ -23,6 +23,7 @@ Thinking = Literal["budget", "adaptive"]
 _SHARES = {"minimal": 0.0, "none": 0.0, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95}
 """Effort -> share of the limit on new tokens that may go into thinking."""
 _LEAST_THINKING = 1024
+_THOUGHTS = ("thinking", "redacted_thinking")
 _LEFT_OUT = frozenset(
     {"model", "messages", "stream", "stream_options", "n", "logprobs", "stop", "user", "seed"}
     | {"max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "reasoning_effort"}
@@ -93,6 +94,8 @@ def _user(message: dict[str, Any], where: str) -> list[dict[str, Any]]:
 def _assistant(message: dict[str, Any], where: str) -> list[dict[str, Any]]:
     # thoughts of an earlier reply, as `from_message` gave them: tools need them back
     blocks = list(_objects(message.get("thinking_blocks") or [], f"{where}.thinking_blocks"))
+    if any(block.get("type") not in _THOUGHTS for block in blocks):
+        raise BadInput(f"{where}.thinking_blocks: must be as they came in a reply")
     if message.get("content") is not None:
         blocks += _blocks(message["content"], where, {"text": _text, "refusal": _refusal})
     for call in _objects(message.get("tool_calls") or [], f"{where}.tool_calls"):
@@ -223,7 +226,7 @@ def _add_thinking(body: Mapping[str, Any], sent: dict[str, Any], thinking: Think
     effort = body.get("reasoning_effort")
     if effort is None:
         return
-    if effort not in _SHARES:
+    if not isinstance(effort, str) or effort not in _SHARES:
         raise BadInput(f"reasoning_effort = {effort!r}: must be one of {', '.join(_SHARES)}")
     most = sent["max_tokens"]
     budget = max(_LEAST_THINKING, int(_SHARES[effort] * most))
@@ -242,7 +245,7 @@ def _went_on_without_thoughts(sent: dict[str, Any]) -> bool:
     turns = sent["messages"]
     if len(turns) < 2 or turns[-1]["content"][0]["type"] != "tool_result":
         return False
-    return bool(turns[-2]["content"][0]["type"] not in ("thinking", "redacted_thinking"))
+    return turns[-2]["content"][0]["type"] not in _THOUGHTS
 
 
 def _add_sampling(body: Mapping[str, Any], sent: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from bursar.backends import Backend, Completion, Request, open_backend
 from bursar.errors import BackendError, BadInput, Exhausted
 from bursar.gateway.upstream.base import Attempt, Call, Chunks, Reply, Tokens, UpstreamFailed
 
+_MOST_SAMPLES = 128
 _FIELDS = frozenset(
     {"model", "messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "seed"}
     | {"stop", "n", "logprobs", "stream", "stream_options", "reasoning_effort"}
@@ -179,6 +180,11 @@ class LocalUpstream:
         seed = self._rng.getrandbits(31) if body.get("seed") is None else body["seed"]
         if not limits or not all(type(n) is int for n in (*limits, samples, seed)):
             raise BadInput("max_completion_tokens, n and seed: must be whole numbers")
+        if not 1 <= samples * len(prompts) <= _MOST_SAMPLES:
+            raise BadInput(f"n = {samples}: of 1 to {_MOST_SAMPLES} answers in one call")
+        effort = body.get("reasoning_effort")
+        if not isinstance(effort, str | None):
+            raise BadInput(f"reasoning_effort = {effort!r}: must be a word")
         if not isinstance(temperature, int | float):
             raise BadInput(f"temperature = {temperature!r}: must be a number")
         requests = [
@@ -189,7 +195,7 @@ class LocalUpstream:
                 temperature=float(temperature),
                 stop=tuple(_texts(stop, "stop")) if stop else (),
                 seed=seed,
-                effort=body.get("reasoning_effort"),
+                effort=None if effort == "none" else effort,
             )
             for prompt in prompts
             for sample in range(samples)

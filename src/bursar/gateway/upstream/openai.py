@@ -54,7 +54,7 @@ class OpenAIUpstream:
         await self._server.aclose()
 
     async def probe(self) -> None:
-        """Asks for the list of models; a server that has none to show is there all the same."""
+        """Asks for the list of models. A server that has none to show is there all the same."""
         try:
             await self._server.get("models", asyncio.get_running_loop().time() + _PROBE_S)
         except UpstreamFailed as failed:
@@ -74,14 +74,16 @@ class OpenAIUpstream:
         """See `Upstream.stream`."""
         body = self._body(call)
         body["stream"] = True
-        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+        options = body.get("stream_options")
+        options = options if isinstance(options, dict) else {}
+        body["stream_options"] = {**options, "include_usage": True}
         reader = _ChunkReader(self._server)
         return Streaming(self._server, reader, call.path, body, call.deadline, sent_id(call))
 
     def _body(self, call: Call) -> dict[str, Any]:
         body = {**call.body, "model": self.model}
         if self._limit_field is not None and call.path != "embeddings":
-            limits = [body.pop(field) for field in _LIMITS if body.get(field) is not None]
+            limits = [limit for field in _LIMITS if type(limit := body.pop(field, None)) is int]
             if limits:
                 body[self._limit_field] = min(limits)
         return body
@@ -171,5 +173,4 @@ def _says(choice: dict[str, Any]) -> bool:
 
 def sent_id(call: Call) -> dict[str, str]:
     """The header by which a server's log and ours can be compared."""
-    own = {"X-Request-Id": call.request_id} if call.request_id else {}
-    return {**own, **call.headers}
+    return {"X-Request-Id": call.request_id} if call.request_id else {}
