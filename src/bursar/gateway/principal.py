@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from bursar.errors import BursarError
 
-
 _MOST_NAME = 120
 
 
