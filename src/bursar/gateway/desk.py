@@ -87,6 +87,19 @@ class _Prepared:
         return Tokens(self.tokens_in, self.tokens_out)
 
 
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A request whose bound is held: the call to make, or the strategy and all it may ask."""
+
+    strategy: str
+    prepared: list[_Prepared]
+    bill: Bill
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Of the strategy."""
+    plain: Ask | None = None
+    """What the strategy is to answer: the request without what is said to the strategy."""
+
+
 @dataclass(slots=True)
 class Desk:
     """Serves requests from `models`, booked in `ledger`."""
@@ -122,19 +135,17 @@ class Desk:
 
     async def whole(self, ask: Ask) -> Answer:
         """The whole answer. Raises bursar's errors; whatever was spent is booked all the same."""
-        target, way = await self._way(ask)
-        if target.strategy:
-            return await self._think(ask, target, way)
-        prepared = self._prepare(ask, target.models[0])
-        prepared.notes.extend(filter(None, [way.why]))
+        placed = await self._place(ask)
+        if placed.strategy:
+            return await self._think(ask, placed)
+        (prepared,), bill = placed.prepared, placed.bill
         if "seconds" in ask.limits and prepared.tokens_out:
             # what has come by then is worth having: ask for it in pieces
-            async with self._streaming(ask, prepared) as streaming:
+            async with self._streaming(ask, prepared, bill) as streaming:
                 folded = Assembled(ask.path)
                 async for chunk in streaming.chunks:
                     folded.add(chunk)
                 return _answer(folded.document(), streaming.bill)
-        bill = await self._hold(ask, prepared.upper, prepared.model.name, prepared.notes)
         began = self.stopwatch()
         try:
             with self._traced(ask, prepared) as (call, traced):
@@ -153,15 +164,42 @@ class Desk:
     @asynccontextmanager
     async def stream(self, ask: Ask) -> AsyncIterator[Streaming]:
         """The answer as it is made. Left early, it stops the upstream and settles what was made."""
-        target, way = await self._way(ask)
-        if target.strategy:
-            answer = await self._think(ask, target, way)
+        placed = await self._place(ask)
+        if placed.strategy:
+            answer = await self._think(ask, placed)
             yield Streaming(as_chunks(answer.document), answer.bill)
             return
-        prepared = self._prepare(ask, target.models[0])
-        prepared.notes.extend(filter(None, [way.why]))
-        async with self._streaming(ask, prepared) as streaming:
+        async with self._streaming(ask, placed.prepared[0], placed.bill) as streaming:
             yield streaming
+
+    async def _place(self, ask: Ask) -> _Placed:
+        """Decide what serves `ask`, and hold the most that it can use.
+
+        The policy near a limit looks at what was true a moment ago: where the ledger refuses, it
+        looks again before that is the answer.
+        """
+        try:
+            return await self._placed(ask)
+        except BudgetExceeded:
+            if self.near is None or not await self.near.look_again(ask.account):
+                raise
+            return await self._placed(ask)
+
+    async def _placed(self, ask: Ask) -> _Placed:
+        target, way = await self._way(ask)
+        notes = [way.why] if way.why else []
+        if not target.strategy:
+            prepared = self._prepare(ask, target.models[0])
+            notes += prepared.notes
+            bill = await self._hold(ask, prepared.upper, prepared.model.name, notes)
+            return _Placed("", [prepared], bill)
+        plain = replace(ask, body={k: v for k, v in ask.body.items() if k != "reasoning_effort"})
+        limits = self._strategy_limits(ask, target.models, way.scale)
+        upper = strategy_bound(limits, target.models, self.settings.timeout_s)
+        prepared_each = self._prepare_each(plain, target.models)
+        bill = await self._hold(ask, upper, ask.model, notes)
+        bill.strategy = target.strategy
+        return _Placed(target.strategy, prepared_each, bill, limits, plain)
 
     async def _way(self, ask: Ask) -> tuple[Target, Decision]:
         """What serves `ask`: what it names or, near a limit, what the policy puts in its place."""
@@ -183,9 +221,10 @@ class Desk:
         return target, way
 
     @asynccontextmanager
-    async def _streaming(self, ask: Ask, prepared: _Prepared) -> AsyncIterator[Streaming]:
+    async def _streaming(
+        self, ask: Ask, prepared: _Prepared, bill: Bill
+    ) -> AsyncIterator[Streaming]:
         model = prepared.model
-        bill = await self._hold(ask, prepared.upper, model.name, prepared.notes)
         seen = _Seen()
         began = self.stopwatch()
         try:
@@ -282,20 +321,15 @@ class Desk:
         asked = {name: amount * scale for name, amount in ask.limits.items()}
         return strategy_limits(asked or {"requests": float(calls)}, models, most)
 
-    async def _think(self, ask: Ask, target: Target, way: Decision) -> Answer:
+    async def _think(self, ask: Ask, placed: _Placed) -> Answer:
         """A strategy's answer: one hold covers all that it buys."""
-        plain = replace(ask, body={k: v for k, v in ask.body.items() if k != "reasoning_effort"})
-        prepared = self._prepare_each(plain, target.models)
-        limits = self._strategy_limits(ask, target.models, way.scale)
-        upper = strategy_bound(limits, target.models, self.settings.timeout_s)
-        bill = await self._hold(ask, upper, ask.model, [way.why] if way.why else [])
-        bill.strategy = target.strategy
+        bill, plain = placed.bill, placed.plain
+        assert plain is not None
         began = self.stopwatch()
         spent: list[Charged] = []
+        calls = {prepared.model: prepared.call for prepared in placed.prepared}
         try:
-            thought = await self.thinker.think(
-                plain, target.strategy, {p.model: p.call for p in prepared}, limits, spent
-            )
+            thought = await self.thinker.think(plain, placed.strategy, calls, placed.limits, spent)
         finally:
             ask.queued_s += plain.queued_s
             await self._settle(bill, spent, seconds=self.stopwatch() - began)
