@@ -107,7 +107,12 @@ def gateway(folder: Path, text: str, workers: int = 1) -> Iterator[tuple[str, in
     path.write_text(text)
     command = [sys.executable, "-c", SERVE, "serve", "--config", str(path)]
     command += ["--port", str(port), "--workers", str(workers)]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "src"), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE.parent / "src"),
+        "OMP_NUM_THREADS": "1",
+        "BURSAR_SECRET": "of no worth beyond this run " * 2,
+    }
     log = folder / f"gateway{port}.log"
     with running(command, log, env=environment) as process:
         url = f"http://127.0.0.1:{port}"

@@ -29,7 +29,7 @@ CAP_USD, CALL_USD, CALLS, FIT = 0.10, 0.018, 50, 5
 USD_PER_TOKEN = 0.001
 ACCOUNT = "local/everyone/local"
 MODEL = f"usd_per_mtok_in = 0\nusd_per_mtok_out = {USD_PER_TOKEN * 1e6}"
-ACCESS = f'[access]\nlimits = "{CAP_USD} USD"'
+ACCESS = f'[access]\nsecret_env = "BURSAR_SECRET"\nlimits = "{CAP_USD} USD"'
 KINDS: dict[str, dict[str, Any]] = {
     "whole": {"model": "mock", "max_tokens": 18},
     "stream": {"model": "mock", "max_tokens": 18, "stream": True},

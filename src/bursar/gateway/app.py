@@ -22,6 +22,7 @@ from bursar.gateway.dashboard.pages import dashboard_routes
 from bursar.gateway.errors import Failure, failure_of
 from bursar.gateway.local_only import LocalOnly
 from bursar.gateway.models import Model
+from bursar.gateway.openapi import show_openapi
 from bursar.gateway.opening import Gateway
 from bursar.gateway.principal import Denied, Principal
 from bursar.gateway.seen.views import Views
@@ -56,6 +57,7 @@ def make_app(
             Route("/v1/models/{name:path}", show_model),
             Route("/health", health),
             Route("/metrics", show_metrics),
+            Route("/openapi.json", show_openapi),
             Mount("/admin/v1", routes=admin_routes(lambda request: _gateway(request).office)),
             *dashboard_routes(),
         ],

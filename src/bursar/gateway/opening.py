@@ -31,6 +31,7 @@ from bursar.gateway.seen.traces import traces
 from bursar.gateway.tenants.admin import Office
 from bursar.gateway.tenants.courier import Courier
 from bursar.gateway.tenants.directory import KeyDirectory
+from bursar.gateway.tenants.end_users import EndUsers
 from bursar.gateway.tenants.policy import Degrading
 from bursar.gateway.tenants.session import Opens, Sessions
 from bursar.gateway.tenants.store import Tenants
@@ -95,7 +96,8 @@ class Gateway:
             models = open_models(config, opened)
             watch_limits = Watch(tenants.database, ledger, tenants.budgets)
             near = Near(watch_limits, Degrading(**config.near.model_dump()))
-            desk = Desk(ledger, models, config.requests, thinker, near)
+            users = EndUsers(tenants.database, ledger)
+            desk = Desk(ledger, models, config.requests, thinker, near, users)
 
             async def close_models() -> None:
                 for model in desk.models.values():
