@@ -6,8 +6,9 @@ TORCH = 2.13.0
 
 PY      = .venv/bin/python
 STAMP   = .venv/.ready
-COMPILE = .venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-          --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+LOCKED  = --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+          --no-emit-find-links --no-header --no-annotate --quiet
+COMPILE = .venv/bin/uv pip compile pyproject.toml $(LOCKED)
 PYTEST  = $(PY) -m pytest -q -n 2
 
 # Two test workers on two cores: a BLAS that starts threads of its own only slows both.
@@ -15,7 +16,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup demo test check format bench papers lock torch clean
+.PHONY: help setup demo test check format bench papers lock torch clients clean
 
 help:
 	@echo "make demo    solve the built-in tasks with the built-in model, and write a report"
@@ -26,6 +27,7 @@ help:
 	@echo "make papers  write PAPERS.md again from the method headers"
 	@echo "make lock    write requirements/*.txt again from pyproject.toml"
 	@echo "make torch   add torch and transformers (training, the transformers backend, their tests)"
+	@echo "make clients add the clients that the gateway is tried with (lm_eval, pydantic-ai, llm, openai-node)"
 	@echo "make clean   remove .venv and all that is generated"
 
 setup: $(STAMP)
@@ -65,6 +67,7 @@ lock: $(STAMP)
 	$(COMPILE) --extra postgres -o requirements/postgres.txt
 	$(COMPILE) --extra search -o requirements/search.txt
 	$(COMPILE) --extra gateway --extra postgres --extra search --extra dev -o requirements/dev.txt
+	.venv/bin/uv pip compile --group pyproject.toml:clients $(LOCKED) -o requirements/clients.txt
 	$(COMPILE) --extra torch -P torch==$(TORCH) -c requirements/dev.txt -o requirements/torch.txt
 
 # Versions as locked, but not hashes: torch comes in several builds of one version (CPU, CUDA, a
@@ -73,6 +76,12 @@ torch: $(STAMP)
 	sed -e '/--hash/d' -e 's/ *\\$$//' requirements/torch.txt > .venv/torch-versions.txt
 	$(PY) -m pip install --quiet -c .venv/torch-versions.txt torch 'transformers[serving]'
 
+# Clients that others wrote, with the packages that they want: not ours. Node is not needed for all.
+clients: $(STAMP)
+	test -x .venv-clients/bin/python || $(PY) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --require-hashes -r requirements/clients.txt
+	if command -v npm; then npm ci --silent --no-audit --no-fund --prefix tests/clients/node; fi
+
 clean:
-	rm -rf .venv build dist runs htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients tests/clients/node/node_modules build dist runs htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "bursar"
 MOST_LINES = 500
 FORBIDDEN = {"utils", "util", "common", "helpers", "managers", "misc", "manager"}
 METHOD_FOLDERS = ("value", "allocate", "policies", "backends", "reason", "agents", "workload/tasks")
-SKIPPED = {"__pycache__", "build", "dist", "runs", "htmlcov"}
+SKIPPED = {"__pycache__", "build", "dist", "runs", "htmlcov", "node_modules"}
 TEXT = {".py", ".toml", ".md", ".txt", ".css", ".js", ".json", ".jsonl", ".yml", ".cfg", ""}
 
 # Spelled so that this file does not name what it forbids.

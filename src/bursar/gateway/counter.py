@@ -14,6 +14,7 @@ from bursar.gateway.bill import Bill
 from bursar.gateway.config import Config
 from bursar.gateway.desk import Desk
 from bursar.gateway.errors import Failure
+from bursar.gateway.idempotency import Answers
 from bursar.gateway.principal import Directory, Principal
 from bursar.gateway.record import OnRecord, Record
 from bursar.gateway.seen.traces import UNTRACED, UNTRACED_REQUEST, Trace, Traces
@@ -31,6 +32,7 @@ class Counter:
     config: Config
     desk: Desk
     directory: Directory
+    answers: Answers
     traces: Traces = UNTRACED
     listeners: list[OnRecord] = field(default_factory=list)
     live: dict[str, Visit] = field(default_factory=dict)

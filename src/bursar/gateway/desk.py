@@ -32,6 +32,7 @@ from bursar.gateway.models import Model
 from bursar.gateway.near import Near
 from bursar.gateway.pieces import as_chunks, said_bytes, usage_of
 from bursar.gateway.seen.traces import CallTrace
+from bursar.gateway.tenants.end_users import EndUsers
 from bursar.gateway.tenants.policy import Decision
 from bursar.gateway.thinking import Thinker
 from bursar.gateway.upstream.base import Attempt, Call, Tokens, UpstreamFailed, Who
@@ -96,6 +97,8 @@ class Desk:
     thinker: Thinker
     near: Near | None = None
     """What to do near a limit; None: only the ledger's limits hold."""
+    users: EndUsers | None = None
+    """Who sees that end users have the limits that their key gives them."""
     clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
     """The event loop's, on which deadlines are; it may tick by the millisecond."""
     stopwatch: Callable[[], float] = time.perf_counter
@@ -381,6 +384,8 @@ class Desk:
         what = f"{ask.path} {model} {ask.request_id}"
         upper = replace(upper, requests=1.0)  # the client's one, however many calls it takes
         with ask.trace.step("hold"):
+            if self.users and not self.users.ready(ask.principal, ask.account):
+                await asyncio.to_thread(self.users.tell, ask.principal, ask.account)
             hold = await self.ledger.areserve(ask.account, upper, what)
         ask.bill = Bill(ask.request_id, ask.account, hold, upper, ask.limits, notes=notes)
         return ask.bill

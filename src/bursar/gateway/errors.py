@@ -11,6 +11,8 @@
 | a limit that nothing bounds            | 400    | unbounded               |
 | too long a body, a client too slow     | 413, 408 | request_too_large, request_timeout |
 | too many requests wait                 | 429    | overloaded              |
+| an idempotency key that is in use      | 409    | idempotency_key_in_use  |
+| one that came with another request     | 422    | idempotency_key_reused  |
 | the upstream refused the request       | its own | its own                |
 | the upstream failed, or was too slow   | 502, 504 | upstream_failed       |
 | the ledger can't be written            | 503    | ledger_unavailable      |

@@ -15,6 +15,7 @@ from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import LOG, Counter
 from bursar.gateway.desk import Desk
 from bursar.gateway.duty import keep_up
+from bursar.gateway.idempotency import Answers
 from bursar.gateway.janitor import keep_sweeping, worker_name
 from bursar.gateway.models import open_models, open_upstream
 from bursar.gateway.near import Near
@@ -30,6 +31,7 @@ from bursar.gateway.seen.traces import traces
 from bursar.gateway.tenants.admin import Office
 from bursar.gateway.tenants.courier import Courier
 from bursar.gateway.tenants.directory import KeyDirectory
+from bursar.gateway.tenants.end_users import EndUsers
 from bursar.gateway.tenants.policy import Degrading
 from bursar.gateway.tenants.session import Opens, Sessions
 from bursar.gateway.tenants.store import Tenants
@@ -94,7 +96,8 @@ class Gateway:
             models = open_models(config, opened)
             watch_limits = Watch(tenants.database, ledger, tenants.budgets)
             near = Near(watch_limits, Degrading(**config.near.model_dump()))
-            desk = Desk(ledger, models, config.requests, thinker, near)
+            users = EndUsers(tenants.database, ledger)
+            desk = Desk(ledger, models, config.requests, thinker, near, users)
 
             async def close_models() -> None:
                 for model in desk.models.values():
@@ -102,7 +105,8 @@ class Gateway:
 
             closing.push_async_callback(close_models)
             door = _door(config, ledger, tenants, closing)
-            counter = Counter(config, desk, door, tracer, [journal, metrics, logs])
+            answers = Answers(tenants.database, lease_s=config.requests.timeout_s + 30.0)
+            counter = Counter(config, desk, door, answers, tracer, [journal, metrics, logs])
             metrics.gauge(
                 "bursar_live_requests", "Under way.", (), lambda: [((), float(len(counter.live)))]
             )

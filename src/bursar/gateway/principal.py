@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Protocol
 from urllib.parse import quote
 
 from bursar.errors import BursarError
+
+_MOST_NAME = 120
 
 
 class Denied(BursarError):
@@ -56,9 +59,11 @@ class Principal:
 
     def account_of(self, user: str | None) -> str:
         """The account to charge: the key's own, or its end user's. Any text is a user's name."""
-        if not user:
+        if not user or not (name := quote(user.strip(), safe=" @.+-_")):
             return self.account
-        return f"{self.account}/{quote(user[:200], safe=' @.+-_')[:200]}"
+        if len(name) > _MOST_NAME:  # two long names that begin alike are two users
+            name = f"{name[: _MOST_NAME - 17]}~{sha256(name.encode()).hexdigest()[:16]}"
+        return f"{self.account}/{name}"
 
 
 class Directory(Protocol):

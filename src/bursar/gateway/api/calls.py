@@ -24,6 +24,7 @@ from bursar.gateway.bill import Bill
 from bursar.gateway.counter import Counter, Visit
 from bursar.gateway.desk import Desk
 from bursar.gateway.errors import failure_of
+from bursar.gateway.idempotency import Stored, Tape
 from bursar.gateway.pieces import as_asked
 from bursar.gateway.upstream.base import Path
 
@@ -107,17 +108,24 @@ class Calls:
             server = counter.config.server
             content = await read_content(scope, receive, server.request_bytes, server.read_s)
             body = read_body(content)
+            budget = header(scope, _BUDGET)
             visit.ask = ask = read_ask(
                 self.dialect.path,
                 self.dialect.read(body),
-                header(scope, _BUDGET),
+                budget,
                 request_id=visit.request_id,
                 principal=visit.principal,
                 began=visit.began,
                 default_budget=counter.config.requests.budget,
                 trace=visit.trace,
             )
-            await until_left(receive, self._serve(counter.desk, visit, body, ask, send, events))
+            key = header(scope, b"idempotency-key")
+            if key is None:
+                serving = self._serve(counter.desk, visit, body, ask, send, events)
+                await until_left(receive, serving)
+            else:
+                asked = b"\0".join((self.dialect.endpoint.encode(), repr(budget).encode(), content))
+                await self._serve_once(counter, visit, body, ask, key, asked, send, events)
         except ClientLeft:
             visit.left()
         except Exception as error:
@@ -135,6 +143,33 @@ class Calls:
                 await events.end()
         finally:
             visit.end()
+
+    async def _serve_once(
+        self,
+        counter: Counter,
+        visit: Visit,
+        body: dict[str, Any],
+        ask: Ask,
+        key: str,
+        asked: bytes,
+        send: Send,
+        events: Events,
+    ) -> None:
+        """With an idempotency key: the answer that was given before or, once, a new one.
+
+        It is made also when its client leaves, for it will ask again.
+        """
+        account = ask.principal.account
+        found = await counter.answers.claim(account, key, asked, visit.request_id)
+        if isinstance(found, Stored):
+            await found.send(send, visit.request_id)
+            return
+        tape = Tape(send)
+        events.redirect(tape.send)
+        try:
+            await self._serve(counter.desk, visit, body, ask, tape.send, events)
+        finally:
+            await found.keep(tape)
 
     async def _serve(
         self, desk: Desk, visit: Visit, body: dict[str, Any], ask: Ask, send: Send, events: Events

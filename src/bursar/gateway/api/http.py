@@ -116,6 +116,10 @@ class Events:
         self._send, self.headers = send, dict(headers)
         self.begun = False
 
+    def redirect(self, send: Send) -> None:
+        """Events go there instead."""
+        self._send = send
+
     async def event(self, document: Any, name: str = "") -> None:
         """One object."""
         head = f"event: {name}\n".encode() if name else b""

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -139,6 +140,21 @@ AUDIT = Table(
     Column("after", Text, nullable=False),
     Index("bursar_audit_organisation", "organisation", "seq"),
 )
+ANSWERS = Table(
+    "bursar_answers",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("request", String(64), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("worker", String(200), nullable=False),
+    Column("began_at", Float(53), nullable=False, index=True),
+    Column("until", Float(53), nullable=False),
+    Column("headers", Text),
+    Column("content", LargeBinary),
+)
+"""What requests with an idempotency key were answered; see `gateway.idempotency`. `id` is a digest
+of account and key, `request` one of what was asked. `headers` is NULL while `owner` is at it, which
+is believed until `until`."""
 CHANGES = Table(
     "bursar_changes",
     METADATA,
@@ -148,7 +164,7 @@ CHANGES = Table(
 """One row. Whoever changes a key counts it up first, and so waits for whoever did before: a
 directory that has seen `count` has seen every change up to it."""
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that these tables are the outcome of."""
 REVISION_TABLE = "bursar_tenants_revision"
 MIGRATIONS = Path(__file__).parent / "migrations"
