@@ -111,7 +111,7 @@ def gateway(folder: Path, text: str, workers: int = 1) -> Iterator[tuple[str, in
         **os.environ,
         "PYTHONPATH": str(HERE.parent / "src"),
         "OMP_NUM_THREADS": "1",
-        "BURSAR_SECRET": "of no worth beyond this run " * 2,
+        "BURSAR_SECRET": "of-no-worth-beyond-this-run" * 2,
     }
     log = folder / f"gateway{port}.log"
     with running(command, log, env=environment) as process:

@@ -4,8 +4,8 @@ For each request id (header ``x-request-id``) it keeps what it would bill: token
 moment the connection went, all of them where the reply was lost, none for 429 and 500. ``GET
 /counts`` says it, ``GET /health`` that it is there. ``!fault=NAME`` in a prompt asks for one.
 
-    python benchmarks/gateway_mock.py [--port 0] [--latency 0.1] [--gap 0.01] [--tokens 4 32]
-        [--faults '{"rate_limit": 0.01}'] [--seed 0]
+    python benchmarks/gateway_mock.py [--port 0] [--latency 0.1] [--jitter 0.5] [--gap 0.01]
+        [--tokens 4 32] [--faults '{"rate_limit": 0.01}'] [--seed 0]
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Setting:
     """How it behaves; times in seconds, faults as probabilities."""
 
     latency: float = 0.0
+    jitter: float = 0.0
+    """Share of the latency that it is shorter or longer by, at most."""
     gap: float = 0.0
     tokens: tuple[int, int] = (16, 16)
     faults: dict[str, float] = field(default_factory=dict)
@@ -106,7 +108,10 @@ class Mock(asyncio.Protocol):
         fault = bill["how"] = setting.fault(body)
         stream = asked.get("stream") is True
         if setting.latency:
-            self._later(setting.latency, self._begin, bill, fault, stream, tokens_in, tokens_out)
+            spread = setting.rng.uniform(1 - setting.jitter, 1 + setting.jitter)
+            self._later(
+                spread * setting.latency, self._begin, bill, fault, stream, tokens_in, tokens_out
+            )
         else:
             self._begin(bill, fault, stream, tokens_in, tokens_out)
 
@@ -251,13 +256,19 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0.0, help="s until an answer begins")
+    parser.add_argument("--jitter", type=float, default=0.0, help="share of the latency")
     parser.add_argument("--gap", type=float, default=0.0, help="s between tokens of a stream")
     parser.add_argument("--tokens", type=int, nargs=2, default=(16, 16), help="of answers")
     parser.add_argument("--faults", type=json.loads, default={}, help=f"shares of {FAULTS}")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     setting = Setting(
-        asked.latency, asked.gap, tuple(asked.tokens), asked.faults, random.Random(asked.seed)
+        asked.latency,
+        asked.jitter,
+        asked.gap,
+        tuple(asked.tokens),
+        asked.faults,
+        random.Random(asked.seed),
     )
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Mock(setting), "127.0.0.1", asked.port, backlog=4096)

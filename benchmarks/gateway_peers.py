@@ -31,6 +31,10 @@ from urllib.parse import urlsplit
 
 import gateway_harness as harness
 
+from bursar.gateway.tenants.actor import Actor
+from bursar.gateway.tenants.store import Tenants
+from bursar.ledger import Ledger
+
 LITELLM, ITS_HUB, PORTKEY = "1.105.0", "1.2.0", "1.15.2"
 CLIENTS = 32
 PATH = "/v1/chat/completions"
@@ -111,10 +115,17 @@ def portkey(folder: Path, envs: Path, mock_url: str) -> Iterator[Served]:
 
 @contextmanager
 def ours(folder: Path, envs: Path, mock_url: str) -> Iterator[Served]:
-    access = '[access]\nlimits = "1000 USD, 100 USD per day, 1e9 tokens per day"'
-    text = harness.config(mock_url, str(folder / "ledger.sqlite"), access, PRICES)
+    place = str(folder / "ledger.sqlite")
+    operator = Actor("command line", "owner", "")
+    with Ledger(place) as ledger:
+        tenants = Tenants.at(place, ledger)
+        tenants.teams.create_organisation(operator, "org", limits="1000 USD")
+        tenants.teams.create_team(operator, "org", "team", limits="100 USD per day")
+        _, key = tenants.keys.create(operator, "org/team", "key", limits="1e9 tokens per day")
+        tenants.close()
+    text = harness.config(mock_url, place, '[access]\nkeys = "required"', PRICES)
     with harness.gateway(folder, text) as (url, process):
-        yield Served(url, process)
+        yield Served(url, process, {"authorization": f"Bearer {key}"})
 
 
 @contextmanager

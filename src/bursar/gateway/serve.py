@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import socket
 import tempfile
@@ -87,7 +88,10 @@ def check(config: Config) -> list[str]:
 def _worker(config: Config, path: Path | None, shared: Path) -> Starlette:
     """What a worker process serves; one that is started late reads the file as it is then."""
     now = config if path is None else read_config(path)
-    return make_app(now, watched=path, shared=shared)
+    app = make_app(now, watched=path, shared=shared)
+    gc.collect()
+    gc.freeze()  # modules stay for good: to look through them again would stop everyone for 0.1 s
+    return app
 
 
 def _guarded(server: Server) -> Any:
