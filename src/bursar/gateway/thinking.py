@@ -24,6 +24,8 @@ from bursar.gateway.bounds import prompt_bound
 from bursar.gateway.models import Model
 from bursar.gateway.reading import task_for
 from bursar.gateway.upstream.base import Call, Tokens, UpstreamFailed
+from bursar.gateway.upstream.local import last_line
+from bursar.reason import STEP_SEARCHES
 from bursar.reason import strategy as strategy_named
 from bursar.reason.base import Picky, Round
 from bursar.reason.models import equipped
@@ -96,13 +98,14 @@ async def _think(
     spent: list[Charged],
     home: asyncio.AbstractEventLoop,
 ) -> Thought:
-    prompt = _prompt(ask.body)
+    local = all(model.backend for model in calls)
+    prompt = last_line(ask.body["messages"]) if local else _prompt(ask.body)
     room = max(call.body["max_tokens"] for call in calls.values())
     task = task_for(prompt, room, ask.extract)
     sources: dict[str, _Kept] = {}
     for model, call in calls.items():
         source = model.backend or _Chat(model, call, home)
-        sources[source.name] = _Kept(source, prompt)
+        sources[source.name] = _Kept(source, model)
     budget = Budget(limits)
     warmth = ask.body.get("temperature")
     bench = equipped(
@@ -124,6 +127,11 @@ async def _think(
     finally:
         spent += _charged(budget, sources)
     text, chosen = _text_of(answer.text, sources, task, question)
+    stopped = "" if answer.stopped in ("", "verified", "price", "sure", "enough") else answer.stopped
+    if strategy in STEP_SEARCHES:  # they buy pieces of texts: only the answer is whole
+        text = answer.text or ""
+    if answer.text is None and not text:
+        stopped = "no answer"
     if chosen is None:
         for failure in bench.purse.failures:
             raise failure
@@ -138,16 +146,16 @@ async def _think(
             "verified": answer.verified,
             "answer": answer.text,
         },
-        "" if answer.stopped in ("", "verified", "price", "sure") else answer.stopped,
+        stopped,
     )
 
 
 @dataclass(slots=True)
 class _Kept:
-    """A backend whose completions are kept, so that the text behind an answer can be shown."""
+    """A backend at its model's price, whose completions are kept: one is the text of the answer."""
 
     inner: Backend
-    prompt: str
+    model: Model
     said: list[Completion] = field(default_factory=list)
 
     @property
@@ -155,15 +163,24 @@ class _Kept:
         return self.inner.name
 
     def upper_bound(self, request: Request) -> Usage:
-        return self.inner.upper_bound(request)
+        return self._priced(self.inner.upper_bound(request))
 
     async def complete(self, requests: Sequence[Request]) -> list[Completion]:
         done = await self.inner.complete(requests)
         self.said += done
-        return done
+        return [replace(completion, usage=self._priced(completion.usage)) for completion in done]
 
     async def aclose(self) -> None:
         """The model outlives a request."""
+
+    def _priced(self, usage: Usage) -> Usage:
+        """With what its tokens cost here, where the backend itself has no price."""
+        if usage.usd is not None or usage.tokens_in is None or usage.tokens_out is None:
+            return usage
+        tokens = Tokens(int(usage.tokens_in), int(usage.tokens_out))
+        rated = next(iter(self.model.rates.values())).usage(tokens, 0.0)
+        joules = rated.joules if usage.joules is None else usage.joules
+        return replace(usage, usd=rated.usd, joules=joules, grams_co2e=rated.grams_co2e)
 
 
 @dataclass(slots=True)
@@ -237,7 +254,7 @@ class _Chat:
 
 
 def _prompt(body: dict[str, Any]) -> str:
-    """The last thing the user said, as text; built-in tasks end with a line break."""
+    """The last thing the user said, as text."""
     for message in reversed(body["messages"]):
         if message.get("role") != "user":
             continue
