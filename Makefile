@@ -16,12 +16,13 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup demo test check format bench papers lock torch clients clean
+.PHONY: help setup demo test check audit format bench papers lock torch clients clean
 
 help:
 	@echo "make demo    solve the built-in tasks with the built-in model, and write a report"
 	@echo "make test    all tests"
 	@echo "make check   what must hold before a commit: lint, format, types, tests, coverage, generated files"
+	@echo "make audit   known holes in what the gateway runs on"
 	@echo "make format  let ruff put the code in order"
 	@echo "make bench   the ratios that the README and the notes quote"
 	@echo "make papers  write PAPERS.md again from the method headers"
@@ -50,6 +51,10 @@ check: $(STAMP)
 	.venv/bin/mypy
 	$(PYTEST) --cov --cov-fail-under=90 --cov-report=term:skip-covered
 	$(PY) -m bursar.methods --check
+	.ci/audit
+
+audit: $(STAMP)
+	.ci/audit
 
 format: $(STAMP)
 	.venv/bin/ruff check --fix .

@@ -121,9 +121,11 @@ def config_for(upstream: str, folder: Path, **sections: Any) -> Config:
 
 
 @contextmanager
-def running(config: Config, upstream: CountingUpstream) -> Iterator[Running]:
+def running(
+    config: Config, upstream: CountingUpstream, watched: Path | None = None
+) -> Iterator[Running]:
     """Serves `config` until its end."""
-    app = make_app(config)
+    app = make_app(config, watched=watched)
     server = uvicorn.Server(
         uvicorn.Config(
             app, port=0, log_level="error", lifespan="on", loop="uvloop", http="httptools"

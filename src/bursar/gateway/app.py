@@ -89,7 +89,8 @@ async def show_metrics(request: Request) -> Response:
     gateway: Gateway = request.app.state.gateway
     try:
         principal = gateway.counter.directory.find(bearer(request.scope))
-        Actor.of(principal).check("owner", "")
+        if not Actor.of(principal).is_at_least("owner"):
+            raise Denied("metrics are for owners of the gateway", status=403)
     except BursarError as error:
         failure = failure_of(error)
         return JSONResponse(failure.document, failure.status, failure.headers)

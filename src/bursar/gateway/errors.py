@@ -53,6 +53,8 @@ class Failure:
     message: str
     retry_after_s: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    billed: bool = False
+    """Whether it may have been billed: clients that repeat it by themselves would pay again."""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -62,10 +64,11 @@ class Failure:
 
     @property
     def headers(self) -> dict[str, str]:
-        if self.retry_after_s is None:
-            return {"x-should-retry": "false"} if self.status in (402, 409) else {}
-        wait = {"retry-after": str(max(1, math.ceil(self.retry_after_s)))}
-        return wait | ({"x-should-retry": "false"} if self.retry_after_s > _WAIT_S else {})
+        wait_s = self.retry_after_s
+        late = wait_s is not None and wait_s > _WAIT_S
+        never = self.billed or (wait_s is None and self.status in (402, 409))
+        shown = {} if wait_s is None else {"retry-after": str(max(1, math.ceil(wait_s)))}
+        return shown | ({"x-should-retry": "false"} if late or never else {})
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -124,4 +127,11 @@ def _upstream(error: UpstreamFailed) -> Failure:
             429, "upstream_rate_limited", "rate_limit_error", str(error), error.retry_after_s or 1.0
         )
     status = 504 if error.status == 504 or "no answer within" in str(error) else 502
-    return Failure(status, "upstream_failed", "api_error", str(error), error.retry_after_s)
+    return Failure(
+        status,
+        "upstream_failed",
+        "api_error",
+        str(error),
+        error.retry_after_s,
+        billed=error.may_be_billed,
+    )

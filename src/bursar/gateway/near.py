@@ -23,6 +23,7 @@ class Near:
     policy: Degrading
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.time
+    _looked_at: float = 0.0
 
     async def way(self, ask: Ask, model: str, upper: Upper, *, divisible: bool) -> Decision:
         """How to serve `ask`, once it has waited as long as is decided; what then does not fit is
@@ -34,6 +35,14 @@ class Near:
             if not again.wait_s:
                 return again
         return decision
+
+    async def look_again(self, account: str) -> bool:
+        """Sees how full limits are now; False where that was done just before, or is no help."""
+        if not self.watch.standings(account) or self.clock() - self._looked_at < _AGAIN_S:
+            return False
+        self._looked_at = self.clock()
+        await asyncio.to_thread(self.watch.look)
+        return True
 
     def _decide(self, ask: Ask, model: str, upper: Upper, divisible: bool) -> Decision:
         standings = self.watch.standings(ask.account)
@@ -47,3 +56,5 @@ class Near:
 
 _BEAT_S = 1.5
 """Longer than the watch takes to look again."""
+_AGAIN_S = 0.1
+"""Least time between two looks that refusals set off: a flood of them must not cost more."""

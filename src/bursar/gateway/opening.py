@@ -20,6 +20,7 @@ from bursar.gateway.janitor import keep_sweeping, worker_name
 from bursar.gateway.models import open_models, open_upstream
 from bursar.gateway.near import Near
 from bursar.gateway.own_secret import own_secret
+from bursar.gateway.placing import Placing
 from bursar.gateway.present import RUNNING, Present
 from bursar.gateway.principal import OpenDoor
 from bursar.gateway.reload import watch
@@ -97,7 +98,7 @@ class Gateway:
             watch_limits = Watch(tenants.database, ledger, tenants.budgets)
             near = Near(watch_limits, Degrading(**config.near.model_dump()))
             users = EndUsers(tenants.database, ledger)
-            desk = Desk(ledger, models, config.requests, thinker, near, users)
+            desk = Desk(Placing(ledger, models, config.requests, near, users), thinker)
 
             async def close_models() -> None:
                 for model in desk.models.values():

@@ -54,7 +54,7 @@ async def reload(
     models = {at.name: kept[at] if at in kept else fresh[at.name] for at in config.models}
     unused = [model for model in desk.models.values() if model not in models.values()]
     before = {name: getattr(old, name) for name in _FIXED}
-    desk.models, desk.settings = models, config.requests
+    desk.placing.models, desk.placing.settings = models, config.requests
     counter.config = config.model_copy(update=before)
     fixed = [name for name in _FIXED if getattr(config, name) != before[name]]
     LOG.info("configuration reloaded", extra={"models": list(models), "after_restart": fixed})

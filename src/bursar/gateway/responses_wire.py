@@ -54,7 +54,10 @@ def chat_body(body: dict[str, Any]) -> dict[str, Any]:
         chat["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif shape.get("type") == "json_object":
         chat["response_format"] = shape
-    if "message.output_text.logprobs" in (body.get("include") or ()) or body.get("top_logprobs"):
+    include = body.get("include") or []
+    if not isinstance(include, list):
+        raise BadInput("include must be a list")
+    if "message.output_text.logprobs" in include or body.get("top_logprobs"):
         chat["logprobs"] = True
     return chat
 
@@ -193,7 +196,8 @@ def _tools(given: Any) -> list[dict[str, Any]]:
             kind = tool.get("type") if isinstance(tool, dict) else tool
             raise BadInput(f"tools: type {str(kind)[:40]!r} is not offered here; use function")
         function = {"name": _text(tool, "name")}
-        function |= {k: tool[k] for k in ("description", "parameters", "strict") if tool.get(k)}
+        more = ("description", "parameters", "strict")
+        function |= {k: tool[k] for k in more if tool.get(k) is not None}
         tools.append({"type": "function", "function": function})
     return tools
 
