@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse
 
 from bursar.gateway.ask import BUDGET_HEADER, EFFORTS
 from bursar.gateway.tenants import documents
-from bursar.gateway.upstream.base import Path
 
 _BUDGET_SAYS = 'Limits of this request, such as "2000 tokens, 0.01 USD, 5 s".'
 _TEXT, _FLAG, _ANY = {"type": "string"}, {"type": "boolean"}, {"type": "object"}
@@ -58,7 +57,18 @@ _MESSAGE = {
         },
     },
 }
-_BODIES: dict[Path, tuple[str, dict[str, Any], str]] = {
+_RESPONSES = {
+    "input": {"anyOf": [_TEXT, {"type": "array", "items": _MESSAGE, "minItems": 1}]},
+    "instructions": _TEXT,
+    "max_output_tokens": _COUNT,
+    "stream": _FLAG,
+    "temperature": _GENERATING["temperature"],
+    "reasoning": {"type": "object", "properties": {"effort": {"enum": list(EFFORTS)}}},
+    "text": _ANY,
+    "tools": {"type": "array", "items": _ANY},
+    "store": _FLAG,
+}
+_BODIES: dict[str, tuple[str, dict[str, Any], str]] = {
     "chat/completions": (
         "messages",
         {
@@ -77,6 +87,7 @@ _BODIES: dict[Path, tuple[str, dict[str, Any], str]] = {
         "How a text goes on.",
     ),
     "embeddings": ("input", {"input": {"anyOf": [_TEXT, _LINES, _TOKENS]}}, "Texts as vectors."),
+    "responses": ("input", _RESPONSES, "An answer, as the Responses API has it."),
 }
 _PAGE = ("after", "most")
 _ADMIN: list[tuple[str, str, str, type[BaseModel] | None, tuple[str, ...]]] = [
