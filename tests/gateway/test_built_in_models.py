@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,8 @@ from bursar.gateway.principal import OpenDoor
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Gateway]:
-    config = built_in().model_dump() | {"ledger": {"place": ":memory:"}}
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    config = built_in().model_dump() | {"ledger": {"place": str(tmp_path / "gateway.sqlite")}}
     opened = await Gateway.open(Config.model_validate(config))
     yield opened
     await opened.aclose()

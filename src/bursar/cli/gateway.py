@@ -34,8 +34,8 @@ def serve(
             f"the gateway needs {missing.name}: pip install 'bursar[gateway]'"
         ) from missing
     asked = _config(config, {"host": host or None, "port": port, "workers": workers})
+    lines = check_config(asked)
     if check:
-        lines = check_config(asked)
         for line in lines:
             screen(as_json).print(line, highlight=False)
         if as_json:
@@ -44,8 +44,9 @@ def serve(
     where = f"http://{asked.server.host}:{asked.server.port}"
     screen(as_json).print(
         f"bursar serves {', '.join(m.name for m in asked.models)} on {where}/v1, "
-        f"books in {asked.ledger.place}",
+        f"books in {asked.ledger.place}; the dashboard is at {where}/dashboard/",
         highlight=False,
+        soft_wrap=True,
     )
     if as_json:
         emit({"url": f"{where}/v1", "models": [model.name for model in asked.models]})
@@ -53,11 +54,7 @@ def serve(
 
 
 def _config(path: Path | None, server: dict[str, object]) -> Config:
-    from bursar.gateway.config import Config, built_in, read_config
+    from bursar.gateway.config import built_in, read_config, with_server
 
     given = {name: value for name, value in server.items() if value is not None}
-    if path is None:
-        return built_in(**given)
-    read = read_config(path)
-    changed = read.server.model_copy(update=given)
-    return Config.model_validate({**read.model_dump(), "server": changed.model_dump()})
+    return with_server(built_in() if path is None else read_config(path), given)

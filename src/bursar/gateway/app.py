@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from bursar.errors import BursarError
+from bursar.errors import BadInput, BursarError
 from bursar.gateway.api import Calls, Plain, Responses
 from bursar.gateway.api.http import bearer
 from bursar.gateway.config import Config
+from bursar.gateway.counter import LOG
 from bursar.gateway.dashboard.pages import dashboard_routes
 from bursar.gateway.errors import Failure, failure_of
 from bursar.gateway.local_only import LocalOnly
@@ -30,6 +32,8 @@ from bursar.gateway.tenants.actor import Actor
 from bursar.gateway.tenants.admin import routes as admin_routes
 from bursar.gateway.upstream.base import Path as ApiPath
 
+_DATABASE_S = 45.0
+"""How long a worker that starts waits for its database."""
 PATHS: tuple[ApiPath, ...] = ("chat/completions", "completions", "embeddings")
 
 
@@ -40,7 +44,7 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        gateway = await Gateway.open(config, watched=watched, shared=shared)
+        gateway = await _opened(config, watched, shared)
         app.state.gateway = gateway
         views = Views(gateway.journal.engine, gateway.present, partial(_seen_by, gateway))
         app.router.routes[:0] = views.routes()  # before the mount that has their prefix
@@ -65,6 +69,19 @@ def make_app(
         lifespan=lifespan,
         exception_handlers={404: _unknown_path, 405: _unknown_path},
     )
+
+
+async def _opened(config: Config, watched: Path | None, shared: Path | None) -> Gateway:
+    """The gateway, once its database is there: one that is away for a moment must not end it."""
+    until = time.monotonic() + _DATABASE_S
+    while True:
+        try:
+            return await Gateway.open(config, watched=watched, shared=shared)
+        except BadInput as error:
+            if error.__cause__ is None or time.monotonic() > until:
+                raise
+            LOG.error("not open yet: %s", error)
+            await asyncio.sleep(1.0)
 
 
 def _gateway(request: Request) -> Gateway:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -234,7 +235,7 @@ class Config(_Section):
         return self
 
 
-def built_in(**server: Any) -> Config:
+def built_in() -> Config:
     """A gateway for one's own machine with the built-in models, free of charge."""
     models = tuple(
         ModelAt(
@@ -248,7 +249,7 @@ def built_in(**server: Any) -> Config:
         )
         for name in ("tiny-1m", "tiny-0.3m")
     )
-    return Config(server=Server(**server), models=models)
+    return Config(models=models)
 
 
 def read_config(path: Path) -> Config:
@@ -259,15 +260,27 @@ def read_config(path: Path) -> Config:
         raise BadInput(f"config {path}: {error.strerror}; name a file that can be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"config {path}: is no TOML ({error})") from None
-    try:
-        config = Config.model_validate(document)
-    except ValidationError as invalid:
-        raise BadInput(f"config {path}: {_said(invalid)}") from None
+    config = _checked(document, f"config {path}: ")
     if not config.models:
         raise BadInput(
             f"config {path}: names no model; add a [[models]] section with [[models.upstreams]]"
         )
     return config
+
+
+def with_server(config: Config, settings: Mapping[str, object]) -> Config:
+    """`config` with other settings of its server. Raises `BadInput`, as a file would."""
+    if not settings:
+        return config
+    document = config.model_dump()
+    return _checked({**document, "server": {**document["server"], **settings}}, "")
+
+
+def _checked(document: Mapping[str, Any], where: str) -> Config:
+    try:
+        return Config.model_validate(document)
+    except ValidationError as invalid:
+        raise BadInput(f"{where}{_said(invalid)}") from None
 
 
 def _said(invalid: ValidationError) -> str:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from bursar.gateway.config import Config, ModelAt
 from bursar.gateway.counter import LOG, Counter
@@ -73,8 +73,12 @@ class Gateway:
         watched: Path | None = None,
         shared: Path | None = None,
         opened: Callable[[ModelAt], Upstream] = open_upstream,
+        log_to: BinaryIO | None = None,
     ) -> Self:
-        """Open everything; raises `BadInput`, leaving nothing open, where something can't be."""
+        """Open everything; raises `BadInput`, leaving nothing open, where something can't be.
+
+        The log goes to `log_to`, stdout when it is not given.
+        """
         async with AsyncExitStack() as closing:
             place = config.ledger.where
             ledger = Ledger(
@@ -87,7 +91,7 @@ class Gateway:
             closing.callback(journal.close)
             metrics = Metrics(shared)
             closing.callback(metrics.close)
-            logs = Logs(config.seen.log_level)
+            logs = Logs(config.seen.log_level, log_to)
             closing.callback(logs.close)
             _say_through(logs, closing)
             tracer = traces(config.seen.traces)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import shutil
 import socket
 import tempfile
@@ -20,7 +21,6 @@ from bursar.gateway.app import make_app
 from bursar.gateway.config import Config, Server, read_config
 from bursar.gateway.opening import Gateway
 from bursar.gateway.protocol import GuardedProtocol
-from bursar.ledger import Ledger
 
 _STARTS_S = 60
 """Within which a worker must have imported all it needs: on a busy machine that takes a while, and
@@ -30,11 +30,10 @@ one that does not answer by then is killed."""
 def serve(config: Config, path: Path | None = None) -> None:
     """Serve until a signal ends it; requests under way are finished first (`server.drain_s`).
 
-    `path` is the configuration's file: when it changes, workers read it again.
+    `path` is the configuration's file: when it changes, workers read it again. `check` it first:
+    what can't be opened can only end a worker here.
     """
     server = config.server
-    with Ledger(config.ledger.where) as ledger:  # made once, and found usable, before workers start
-        ledger.recover()
     shared = Path(tempfile.mkdtemp(prefix="bursar-workers-"))
     settings = uvicorn.Config(
         partial(_worker, config, path, shared),
@@ -72,7 +71,7 @@ def check(config: Config) -> list[str]:
     """
 
     async def trial() -> list[str]:
-        gateway = await Gateway.open(config)
+        gateway = await Gateway.open(config, log_to=io.BytesIO())
         try:
             return [
                 f"{model.name}: {', '.join(model.rates)}"

@@ -127,7 +127,9 @@ async def _think(
     finally:
         spent += _charged(budget, sources)
     text, chosen = _text_of(answer.text, sources, task, question)
-    stopped = "" if answer.stopped in ("", "verified", "price", "sure", "enough") else answer.stopped
+    stopped = (
+        "" if answer.stopped in ("", "verified", "price", "sure", "enough") else answer.stopped
+    )
     if strategy in STEP_SEARCHES:  # they buy pieces of texts: only the answer is whole
         text = answer.text or ""
     if answer.text is None and not text:

@@ -18,7 +18,11 @@ State = Literal["closed", "open", "half open"]
 
 @dataclass(frozen=True, slots=True)
 class BreakerSettings:
-    """When a breaker opens, and for how long; seconds."""
+    """When a breaker opens, and for how long; seconds.
+
+    It opens at `most_failures` within `window_s` among the last twice as many calls: a busy
+    upstream that fails now and then stays open to all.
+    """
 
     most_failures: int = 5
     window_s: float = 30.0
@@ -39,7 +43,8 @@ class Breaker:
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
-        self._failed_at: deque[float] = deque(maxlen=settings.most_failures)
+        self._ends: deque[tuple[float, bool]] = deque(maxlen=2 * settings.most_failures)
+        """When the last calls came back, and whether well."""
         self._times_opened = 0
         """In a row, without a success between."""
         self._open_until: float | None = None
@@ -81,8 +86,10 @@ class Breaker:
             self._trying = False
         if well and decides:
             self._open_until, self._times_opened = None, 0
-            self._failed_at.clear()
-        if well is False:
+            self._ends.clear()
+        if well:
+            self._ends.append((now, True))
+        elif well is False:
             self._fail(now)
         if asked_s:
             self._asked_until = max(self._asked_until, now + asked_s)
@@ -96,11 +103,9 @@ class Breaker:
 
     def _fail(self, now: float) -> None:
         settings, state = self._settings, self.state(now)
-        self._failed_at.append(now)
-        many = len(self._failed_at) == settings.most_failures
-        if state == "open" or not (
-            state == "half open" or (many and now - self._failed_at[0] <= settings.window_s)
-        ):
+        self._ends.append((now, False))
+        failed = sum(not well and now - at <= settings.window_s for at, well in self._ends)
+        if state == "open" or not (state == "half open" or failed >= settings.most_failures):
             return  # calls that were under way when it opened add nothing
         doubled = settings.open_s * 2.0 ** min(self._times_opened, 60)
         self._times_opened += 1
