@@ -1,35 +1,21 @@
 """Ledgers that have tenants, on a file and on PostgreSQL."""
 
-import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 from tenants_at import House, house_at
 
 from bursar.gateway.tenants.schema import migrate
+from databases import KINDS, fresh_place
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=KINDS)
 def tenants_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a database with nothing in it."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "gateway.sqlite")
-        return
-    server = os.environ.get("BURSAR_TEST_POSTGRES")
-    if not server:
-        pytest.skip("BURSAR_TEST_POSTGRES names no server")
-    engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
-    schema = f"bursar_test_{uuid.uuid4().hex}"
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    yield f"{server}?options=-csearch_path%3D{schema}"
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
+    with fresh_place(request.param, tmp_path) as place:
+        yield place
 
 
 @pytest.fixture(scope="session")

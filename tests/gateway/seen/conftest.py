@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from seen_places import KINDS, fresh_place
+
+from databases import KINDS, fresh_place
 
 
 @pytest.fixture(params=KINDS)

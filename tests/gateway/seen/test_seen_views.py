@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seen_places import KINDS, fresh_place
 from seen_records import NOON, record
 from seen_site import Moment, made_up, site
 from sqlalchemy import select
@@ -25,6 +24,7 @@ from bursar.gateway.seen.look import TOP, Look
 from bursar.gateway.seen.tables import HOURS
 from bursar.gateway.seen.used import running, window_start
 from bursar.usage import Usage
+from databases import KINDS, fresh_place
 
 NOW = NOON + 1800.0
 RECORDS = [

@@ -1,4 +1,4 @@
-"""Fresh databases for the records of requests: SQLite always, PostgreSQL where one is named."""
+"""Fresh databases: SQLite always, PostgreSQL where BURSAR_TEST_POSTGRES names a server."""
 
 import os
 import uuid
@@ -14,7 +14,7 @@ KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 @contextmanager
 def fresh_place(kind: str, folder: Path) -> Iterator[str]:
-    """The address of a database with nothing in it."""
+    """The address of a database with nothing in it, for as long as it is needed."""
     if kind == "sqlite":
         yield str(folder / "ledger.sqlite")
         return
