@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bursar.gateway.counter import Counter
+from bursar.gateway.principal import OpenDoor
 from bursar.gateway.seen.metrics import Metrics
 from bursar.gateway.seen.now import AccountBudget
 from bursar.gateway.tenants.actor import COMMAND_LINE
+from bursar.gateway.tenants.budgets import AccountBudget as Budget
+from bursar.gateway.tenants.budgets import standings
 from bursar.gateway.tenants.store import Tenants
 from bursar.gateway.upstream.in_turn import InTurn
 
@@ -27,8 +30,14 @@ class Present:
     metrics: Metrics
 
     def budgets(self, root: str) -> Sequence[AccountBudget]:
-        """See `Now.budgets`."""
-        return self.tenants.budgets.listed(COMMAND_LINE, under=root, most=MOST_BUDGETS)
+        """See `Now.budgets`; without keys everybody's limits are those of the configuration."""
+        listed = self.tenants.budgets.listed(COMMAND_LINE, under=root, most=MOST_BUDGETS)
+        limits = self.counter.config.access.limits
+        if not limits or not isinstance(self.counter.directory, OpenDoor):
+            return listed
+        account = self.counter.directory.principal.account
+        now = standings(self.tenants.ledger.totals(account))
+        return [*listed, Budget(account, 0, limits, (), now)]
 
     def price(self) -> Mapping[str, float]:
         """See `Now.price`: the highest of any model's, per token, relative to what is usual."""

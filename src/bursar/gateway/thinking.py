@@ -285,14 +285,15 @@ def _charged(budget: Budget, sources: Mapping[str, _Kept]) -> list[Charged]:
     for line in budget.lines:
         if line.what == "time":
             continue
-        name = line.what.partition(" ")[0]
-        inner, upstream, estimated = sources[name].inner, "built-in", bool(line.estimated)
+        source = sources[line.what.partition(" ")[0]]
+        inner, estimated = source.inner, bool(line.estimated)
+        upstream = next(iter(source.model.rates))
         if isinstance(inner, _Chat):
             upstream, tokens = inner.upstream, _tokens(line.usage)
             if inner.guessed[tokens]:  # of calls with the same tokens any may be the one
                 inner.guessed[tokens] -= 1
                 estimated = True
-        found.append(Charged(name.removeprefix("openai:"), upstream, line.usage, estimated))
+        found.append(Charged(source.model.name, upstream, line.usage, estimated))
     return found
 
 
