@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bursar.errors import BadInput
-from bursar.gateway.config import Config, ModelAt, UpstreamAt, built_in, read_config
+from bursar.gateway.config import Config, ModelAt, RouteAt, UpstreamAt, built_in, read_config
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "gateway.toml"
@@ -35,7 +35,9 @@ def test_the_example_names_every_setting() -> None:
         part = text.split(f"[{section}]")[1].split("\n[")[0]
         for name in type(getattr(Config(), section)).model_fields:
             assert f"{name} = " in part, f"{section}.{name} is not in docs/gateway.toml"
-    for name in {*ModelAt.model_fields, *UpstreamAt.model_fields} - {"upstreams"}:
+    for name in {*ModelAt.model_fields, *UpstreamAt.model_fields, *RouteAt.model_fields} - {
+        "upstreams"
+    }:
         assert f"{name} = " in text, f"{name} is not in docs/gateway.toml"
 
 
@@ -51,6 +53,10 @@ def test_the_deployed_file_is_read() -> None:
         (MODEL + "[server]\nprot = 1", "server.prot"),
         (MODEL + "[server]\nport = 70000", "server.port"),
         (MODEL + MODEL, "'m' is there twice"),
+        (
+            MODEL + '[[routes]]\nname = "r"\nmodels = ["m", "n"]\noutcomes = "o"\nworth_usd = 1',
+            "'n', which is no model",
+        ),
         (MODEL + '[requests]\nauto = ["x"]', "'x', which is none of the models"),
         (MODEL + '[server]\nhost = "0.0.0.0"', "anybody there could spend"),
         (MODEL + "[ledger]\nttl_s = 10", "ledger.ttl_s is 10"),

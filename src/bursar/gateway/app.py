@@ -123,7 +123,10 @@ async def list_models(request: Request) -> JSONResponse:
     except Exception as error:
         failure = failure_of(error)
         return JSONResponse(failure.document, failure.status, failure.headers)
-    shown = [_shown(m) for m in gateway.counter.desk.models.values() if principal.may_use(m.name)]
+    desk = gateway.counter.desk
+    shown = [_shown(m) for m in desk.models.values() if principal.may_use(m.name)]
+    for name in desk.placing.routes:
+        shown.append({"id": name, "object": "model", "created": 0, "owned_by": "bursar"})
     return JSONResponse({"object": "list", "data": shown})
 
 

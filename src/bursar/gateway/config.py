@@ -148,6 +148,18 @@ class ModelAt(_Section):
         return listed_price(self.name)
 
 
+class RouteAt(_Section):
+    """A name behind which a router chooses a model for each request."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    models: Annotated[tuple[str, ...], Field(min_length=2)]
+    router: Literal["similarity", "classifier", "blend", "best_single", "random"] = "similarity"
+    outcomes: str
+    """A JSONL file of questions and who answers them right, to learn from."""
+    worth_usd: Positive
+    """What a right answer is worth, in dollars."""
+
+
 class Access(_Section):
     """Who may ask."""
 
@@ -214,12 +226,17 @@ class Config(_Section):
     near: Near = Near()
     seen: Seen = Seen()
     models: tuple[ModelAt, ...] = ()
+    routes: tuple[RouteAt, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         names = [model.name for model in self.models]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        asked = [*names, *(route.name for route in self.routes)]
+        if twice := sorted({name for name in asked if asked.count(name) > 1}):
             raise ValueError(f"models: {twice[0]!r} is there twice; give each its own name")
+        for route in self.routes:
+            if lost := [name for name in route.models if name not in names]:
+                raise ValueError(f"routes.{route.name} names {lost[0]!r}, which is no model")
         if unknown := [name for name in self.requests.auto if name not in names]:
             raise ValueError(f"requests.auto names {unknown[0]!r}, which is none of the models")
         if self.access.keys == "none" and self.server.host not in ("127.0.0.1", "::1", "localhost"):

@@ -24,6 +24,7 @@ from bursar.gateway.placing import Placing
 from bursar.gateway.present import RUNNING, Present
 from bursar.gateway.principal import OpenDoor
 from bursar.gateway.reload import watch
+from bursar.gateway.routes import open_routes
 from bursar.gateway.seen.gauges import add_gauges
 from bursar.gateway.seen.journal import Journal
 from bursar.gateway.seen.logs import Logs
@@ -102,7 +103,9 @@ class Gateway:
             watch_limits = Watch(tenants.database, ledger, tenants.budgets)
             near = Near(watch_limits, Degrading(**config.near.model_dump()))
             users = EndUsers(tenants.database, ledger)
-            desk = Desk(Placing(ledger, models, config.requests, near, users), thinker)
+            routes = open_routes(config.routes, models)
+            placing = Placing(ledger, models, config.requests, routes, near, users)
+            desk = Desk(placing, thinker)
 
             async def close_models() -> None:
                 for model in desk.models.values():

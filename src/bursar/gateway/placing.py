@@ -21,6 +21,7 @@ from bursar.gateway.config import Requests
 from bursar.gateway.errors import Refused
 from bursar.gateway.models import Model
 from bursar.gateway.near import Near
+from bursar.gateway.routes import Route
 from bursar.gateway.tenants.end_users import EndUsers
 from bursar.gateway.tenants.policy import Decision
 from bursar.gateway.upstream.base import Call, Tokens, Who
@@ -38,6 +39,8 @@ class Target:
 
     models: tuple[Model, ...]
     strategy: str = ""
+    why: str = ""
+    """What a router says of its choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Placing:
     ledger: Ledger
     models: Mapping[str, Model]
     settings: Requests
+    routes: Mapping[str, Route] = field(default_factory=dict)
     near: Near | None = None
     """What to do near a limit; None: only the ledger's limits hold."""
     users: EndUsers | None = None
@@ -101,7 +105,7 @@ class Placing:
 
     async def _placed(self, ask: Ask) -> Placed:
         target, way = await self._way(ask)
-        notes = [way.why] if way.why else []
+        notes = [why for why in (target.why, way.why) if why]
         if not target.strategy:
             prepared = self._prepare(ask, target.models[0])
             notes += prepared.notes
@@ -117,6 +121,11 @@ class Placing:
 
     def target(self, ask: Ask) -> Target:
         """The model or strategy that `ask` names. Raises `Refused` (404, 403) or `BadInput`."""
+        if route := self.routes.get(ask.model):
+            model, why = route.choose(
+                ask.body, lambda m: self._prepare(ask, m).upper, ask.principal.may_use
+            )
+            return Target((model,), why=why)
         found = self._named(ask.model)
         if found.strategy == "auto" and any(ask.body.get(name) for name in _ONE_TEXT):
             found = Target(found.models[:1])  # an agent's turn: one call, as if it was named
@@ -148,7 +157,7 @@ class Placing:
         named = target.models[0].name if len(target.models) == 1 else ask.model
         way = await self.near.way(ask, named, upper, divisible=bool(target.strategy))
         if way.model != named:
-            target = Target((self.models[way.model],), target.strategy)
+            target = replace(target, models=(self.models[way.model],))
         return target, way
 
     def _strategy_limits(
@@ -182,7 +191,7 @@ class Placing:
         strategy, _, rest = name.partition(":")
         if strategy in STRATEGIES and rest in self.models:
             return Target((self.models[rest],), strategy)
-        known = ", ".join([*self.models, "auto"][:12])
+        known = ", ".join([*self.models, *self.routes, "auto"][:12])
         raise Refused(
             f"there is no model {name[:80]!r}; ask for one of {known}, or strategy:model with a "
             "strategy such as self_consistency",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -83,3 +84,21 @@ def _normal(text: str) -> str:
         number = last_number(said)
         return said if number is None else f"{number:.12g}"
     return said
+
+
+def question_of(body: Mapping[str, Any]) -> str:
+    """What is asked: the last thing the user of a chat said, as text; else the prompt or input.
+
+    Raises `BadInput` where nobody asks anything.
+    """
+    if "messages" not in body:
+        return str(body.get("prompt") or body.get("input") or "")
+    for message in reversed(body["messages"]):
+        if not isinstance(message, dict) or message.get("role") != "user":
+            continue
+        content = message.get("content")
+        if isinstance(content, list):
+            parts = (p for p in content if isinstance(p, dict) and p.get("type") == "text")
+            content = "\n".join(str(part.get("text", "")) for part in parts)
+        return str(content or "")
+    raise BadInput("nobody asks anything: send a message of role user")

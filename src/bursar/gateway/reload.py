@@ -15,6 +15,7 @@ from bursar.errors import BursarError
 from bursar.gateway.config import Config, ModelAt, read_config
 from bursar.gateway.counter import Counter
 from bursar.gateway.models import Model, open_models
+from bursar.gateway.routes import open_routes
 from bursar.gateway.upstream.base import Upstream
 
 LOG = logging.getLogger("bursar.gateway")
@@ -52,9 +53,11 @@ async def reload(
         opened,
     )
     models = {at.name: kept[at] if at in kept else fresh[at.name] for at in config.models}
+    routes = open_routes(config.routes, models)
     unused = [model for model in desk.models.values() if model not in models.values()]
     before = {name: getattr(old, name) for name in _FIXED}
     desk.placing.models, desk.placing.settings = models, config.requests
+    desk.placing.routes = routes
     counter.config = config.model_copy(update=before)
     fixed = [name for name in _FIXED if getattr(config, name) != before[name]]
     LOG.info("configuration reloaded", extra={"models": list(models), "after_restart": fixed})

@@ -17,12 +17,12 @@ from typing import Any
 
 from bursar.backends.base import Backend, Completion, Request
 from bursar.budget import Budget
-from bursar.errors import BadInput, Infeasible
+from bursar.errors import Infeasible
 from bursar.gateway.ask import Ask
 from bursar.gateway.bill import Charged
 from bursar.gateway.bounds import prompt_bound
 from bursar.gateway.models import Model
-from bursar.gateway.reading import task_for
+from bursar.gateway.reading import question_of, task_for
 from bursar.gateway.upstream.base import Call, Tokens, UpstreamFailed
 from bursar.gateway.upstream.local import last_line
 from bursar.reason import STEP_SEARCHES
@@ -99,7 +99,7 @@ async def _think(
     home: asyncio.AbstractEventLoop,
 ) -> Thought:
     local = all(model.backend for model in calls)
-    prompt = last_line(ask.body["messages"]) if local else _prompt(ask.body)
+    prompt = last_line(ask.body["messages"]) if local else question_of(ask.body)
     room = max(call.body["max_tokens"] for call in calls.values())
     task = task_for(prompt, room, ask.extract)
     sources: dict[str, _Kept] = {}
@@ -253,18 +253,6 @@ class _Chat:
 
     async def aclose(self) -> None:
         """The upstream outlives a request."""
-
-
-def _prompt(body: dict[str, Any]) -> str:
-    """The last thing the user said, as text."""
-    for message in reversed(body["messages"]):
-        if message.get("role") != "user":
-            continue
-        content = message.get("content")
-        if isinstance(content, list):
-            content = "\n".join(p.get("text", "") for p in content if p.get("type") == "text")
-        return str(content or "")
-    raise BadInput("a strategy needs a question: send a message of role user")
 
 
 def _text_of(
