@@ -14,6 +14,7 @@ desk.py        call, stream, settle; bill.py is what the client is told, errors.
 thinking.py    strategies, on a loop of their own; reading.py says which answer a text states
 schedule.py    whose turn it is when a model is busy, and at what price
 upstream/      who answers: OpenAI-compatible servers, Anthropic's API, the built-in model; pools
+routes.py      a name behind which a router chooses a model
 config.py      what a gateway is told; reload.py follows its file; models.py opens what it names
 janitor.py     charges what dead workers held; duty.py is what workers do beside serving
 seen/          records, sums, metrics, traces, logs, exports; dashboard/ shows them
