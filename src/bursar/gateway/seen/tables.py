@@ -21,11 +21,11 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.gateway.record import Record
 from bursar.gateway.seen.sums import COLUMNS, HIGHEST, HOUR_S, Cell, Sums, team_of
-from bursar.ledger.schema import open_engine, storage_error, writing
+from bursar.gateway.tenants.schema import migrate
+from bursar.ledger.schema import open_engine
 from bursar.units import RESOURCES
 
 METADATA = MetaData()
@@ -84,25 +84,17 @@ HOURS = _sums_table("bursar_hours")
 DAYS = _sums_table("bursar_days")
 """Sums (see `sums.COLUMNS`) from `start` on, in epoch seconds; each team's, and each key's."""
 
-_MAKING = 0x62757274  # PostgreSQL: whoever makes the tables holds this advisory lock
-
 
 def open_records(place: str, timeout_s: float = 30.0) -> Engine:
     """An engine on the ledger's database (path or URL) that has these tables.
 
     A record may be lost in a power cut, money may not: so SQLite need not wait for the disk here.
     """
+    migrate(place, timeout_s=timeout_s)
     engine = open_engine(place, timeout_s, create=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _not_synchronous)
         engine.dispose()
-    try:
-        with writing(engine).begin() as connection:
-            if engine.dialect.name == "postgresql":
-                connection.execute(select(func.pg_advisory_xact_lock(_MAKING)))
-            METADATA.create_all(connection)
-    except SQLAlchemyError as error:
-        raise storage_error(engine.url.render_as_string(hide_password=True), error) from error
     return engine
 
 

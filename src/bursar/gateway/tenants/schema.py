@@ -164,7 +164,7 @@ CHANGES = Table(
 """One row. Whoever changes a key counts it up first, and so waits for whoever did before: a
 directory that has seen `count` has seen every change up to it."""
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that these tables are the outcome of."""
 REVISION_TABLE = "bursar_tenants_revision"
 MIGRATIONS = Path(__file__).parent / "migrations"
