@@ -1,5 +1,6 @@
 """A gateway with keys: who may what, what happens near a limit, and after a change of its file."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import pytest
 from bursar.gateway.config import read_config
 from bursar.gateway.tenants.actor import COMMAND_LINE
 from bursar.gateway.tenants.keys import Rights
-from counting_upstream import CountingUpstream
+from counting_upstream import CountingUpstream, Say, obliging
 from running_gateway import Running, config_for, running
 
 ASK = {"messages": [{"role": "user", "content": "why"}], "max_tokens": 20}
@@ -97,6 +98,24 @@ def test_a_limit_on_requests_per_minute(team: Team) -> None:
     key = team.key("slow", "2 requests per minute")
     statuses = [team.chat(key).status_code for _ in range(4)]
     assert statuses in ([200, 200, 429, 429], [200, 200, 200, 429])  # a minute may end between
+
+
+async def test_of_fifty_calls_at_once_as_many_are_served_as_the_limit_covers(team: Team) -> None:
+    bound = team.chat(team.key("measure")).json()["bursar"]["allowed"]["usd"]
+    key = team.key("rush", f"{5.5 * bound:.9f} USD")
+    team.running.upstream.say = lambda body: Say("slow", first_s=1.0)
+    headers = {"Authorization": f"Bearer {key}"}
+    limits = httpx.Limits(max_connections=50)
+    async with httpx.AsyncClient(
+        base_url=team.running.url, headers=headers, timeout=30, limits=limits
+    ) as client:
+        asked = [client.post("/v1/chat/completions", json={"model": "m", **ASK}) for _ in range(50)]
+        statuses = [reply.status_code for reply in await asyncio.gather(*asked)]
+    team.running.upstream.say = obliging
+    assert (statuses.count(200), statuses.count(402)) == (5, 45)
+    (account,) = team.running.gateway.ledger.accounts(["acme/research/rush"])
+    assert (account.spent.usd or 0) <= 5.5 * bound
+    assert account.held.usd == 0
 
 
 def test_near_a_limit_the_cheaper_model_answers(team: Team) -> None:
