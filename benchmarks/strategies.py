@@ -3,11 +3,13 @@
 Run: python benchmarks/strategies.py            run what results/strategies.jsonl does not hold
      python benchmarks/strategies.py --again A,B    those anew, or `all`: after a change to them
      python benchmarks/strategies.py --docs       write the tables anew from the figures
+     python benchmarks/strategies.py --wide       `auto` and the `LEADERS` on 432 other questions
 
 Chain + countdown + sudoku4 with tiny-1m, budgets over a 64-fold range, all strategies on the same
 draws. Beside each accuracy stands how far it is behind the best fixed strategy of its budget (all
 but the autos), paired question by question, with its 95 % bootstrap interval. The best one is
-chosen on the questions that it is compared on, which favours it.
+chosen on the questions that it is compared on, which favours it. `--wide` leaves in
+results/strategies_wide.json by how much, relatively, `auto` leads each of the best in area.
 """
 
 import argparse
@@ -19,8 +21,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from machine import cpu
 from rich.console import Console
+from scipy import stats
 
 from bursar.cli.screen import counting, split
 from bursar.reason.compare import Row, Trial, rows
@@ -31,11 +35,15 @@ from bursar.run.trials import NOTES
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "strategies.json"
 TRIALS = HERE / "results" / "strategies.jsonl"
+WIDE = HERE / "results" / "strategies_wide.json"
 PAGE = HERE.parent / "docs" / "strategies.md"
 BARS = HERE / "results" / "headline.json"
 BEGIN, END = "<!-- {}: made by python benchmarks/strategies.py --docs -->", "<!-- end -->"
 AUTOS = ("auto", "auto_search", "auto_streamed")
 BUDGETS = (30, 120, 480, 1920)
+LEADERS = ("particles", "adaptive_consistency", "posterior_voting", "best_of_n", "a_star")
+"""The fixed strategies of the largest area, and the best one at the largest budget."""
+RESAMPLES = 10_000
 
 ABOUT: Mapping[str, tuple[str, str]] = {
     "single": ("nothing", "all but one attempt"),
@@ -77,7 +85,7 @@ ABOUT: Mapping[str, tuple[str, str]] = {
 
 
 def measure(
-    questions: int, seeds: int, strategies: Sequence[str] | None, known: Sequence[str] = ()
+    questions: int, seeds: range, strategies: Sequence[str] | None, known: Sequence[str] = ()
 ) -> tuple[list[str], dict[str, Any]]:
     """The trials, as `run_compare` notes them, and what they say: rows, leaderboard, and how far
     each is behind the best fixed strategy of its budget. `known` trials are not run again."""
@@ -89,7 +97,7 @@ def measure(
             Job(("mixed",), questions=questions),
             strategies,
             [f"{b * questions} tokens" for b in BUDGETS],
-            range(seeds),
+            seeds,
             out=Path(folder),
             resume=bool(known),
             on_progress=show,
@@ -98,7 +106,7 @@ def measure(
     trials = [Trial(**json.loads(line)) for line in notes[1:]]
     return notes, {
         "questions": questions,
-        "seeds": seeds,
+        "seeds": len(seeds),
         "tokens_a_question": list(BUDGETS),
         "rows": [asdict(row) for row in against_best_fixed(trials, questions)],
         "places": [place.model_dump() for place in record.places],
@@ -117,6 +125,41 @@ def against_best_fixed(trials: Sequence[Trial], questions: int) -> Iterator[Row]
     for i, row in enumerate(plain):
         found = asdict(paired[best[row.task, row.budget].strategy][i])
         yield Row(**{**found, "budget": row.budget / questions, "spent": row.spent / questions})
+
+
+def leads(notes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """By which part of its area `auto` leads each fixed strategy, with 95 % intervals: paired over
+    questions (bootstrap), and over whole runs, whose questions share a budget (Student's t)."""
+    right: dict[str, dict[float, dict[int, list[bool]]]] = {}
+    for t in map(json.loads, notes[1:]):
+        by_budget = right.setdefault(t["strategy"], {})
+        by_budget.setdefault(t["budget"], {})[t["seed"]] = t["correct"]
+    log_budgets = np.log(sorted(right["auto"]))
+    weights = np.convolve(np.diff(log_budgets), [0.5, 0.5]) / np.ptp(log_budgets)
+    areas = {
+        name: np.tensordot(
+            weights, [[runs[s] for s in sorted(runs)] for _, runs in sorted(found.items())], 1
+        )
+        for name, found in right.items()
+    }  # (seeds, questions): what a question adds to the area
+    mine = areas.pop("auto")
+    drawn = np.random.default_rng(0).integers(mine.size, size=(RESAMPLES, mine.size))
+    for name, other in areas.items():
+        resampled = mine.ravel()[drawn].mean(axis=1) / other.ravel()[drawn].mean(axis=1) - 1
+        by_run = mine.mean(axis=1) / other.mean(axis=1) - 1
+        half = stats.t.ppf(0.975, len(by_run) - 1) * stats.sem(by_run)
+        low, high = np.quantile(resampled, [0.025, 0.975])
+        yield {
+            "strategy": name,
+            "area": float(other.mean()),
+            "auto": float(mine.mean()),
+            "lead": float(mine.mean() / other.mean() - 1),
+            "low": float(low),
+            "high": float(high),
+            "by_run": by_run.tolist(),
+            "by_run_low": float(by_run.mean() - half),
+            "by_run_high": float(by_run.mean() + half),
+        }
 
 
 def tables(data: Mapping[str, Any]) -> str:
@@ -239,23 +282,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small, and writes nothing")
     parser.add_argument("--again", default="", help="strategies to run anew, joined by commas")
+    parser.add_argument("--wide", action="store_true", help="auto and the best, 432 questions")
     parser.add_argument("--docs", action="store_true", help="the page's tables, from the figures")
     chosen = parser.parse_args()
     if chosen.docs:
         PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
         return
     plain = ("single", "self_consistency", "best_of_n", "adaptive_consistency", "auto")
-    notes, found = (
-        measure(12, 1, plain) if chosen.quick else measure(54, 2, None, kept(chosen.again))
-    )
+    if chosen.quick:
+        notes, found = measure(12, range(1), plain)
+    elif chosen.wide:
+        notes, found = measure(54, range(2, 10), ("auto", *LEADERS))
+        found["leads"] = list(leads(notes))
+    else:
+        notes, found = measure(54, range(2), None, kept(chosen.again))
     data = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": cpu(),
-        "command": "python benchmarks/strategies.py",
+        "command": "python benchmarks/strategies.py" + " --wide" * chosen.wide,
         "mixed": found,
     }
     Console().print(tables(data), markup=False, soft_wrap=True)
-    if not chosen.quick:
+    if chosen.wide:
+        for lead in found["leads"]:
+            Console().print(lead)
+        WIDE.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    elif not chosen.quick:
         TRIALS.write_text("\n".join(notes) + "\n", encoding="utf-8")
         RESULTS.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 

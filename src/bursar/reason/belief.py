@@ -25,6 +25,9 @@ GUESS, SHRINK, RIDGE = 0.4, 2.0, 10.0
 REFIT = 1.1
 """The laws are learned again at every round until there is an attempt a question, then when there
 are `REFIT` times the attempts."""
+SETTLED = 0.005
+"""Until then also at rounds that bought elsewhere, while that moves P(right) of an attempt by this:
+laws left half learned cost the tasks asked next their turn (LOG.md)."""
 
 
 @dataclass(slots=True)
@@ -33,7 +36,7 @@ class TaskBelief:
 
     All attempts by one model are taken as draws from one rate: a greedy answer is right more often
     than a sample, but it fails where the samples scatter, so counting it as surer misleads there.
-    The laws are learned again when the attempts have grown by `REFIT`.
+    When the laws are learned again: see `REFIT` and `SETTLED`.
     """
 
     works: list[Work]
@@ -47,6 +50,8 @@ class TaskBelief:
     """Attempts and closed arms of each question."""
     _learned: int = 0
     """From how many attempts the laws were learned."""
+    _moving: bool = False
+    """Whether the laws had not settled when they were last learned."""
     _picks: list[Pick] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,16 +70,16 @@ class TaskBelief:
         were learned again, so that all are believed of otherwise."""
         sizes = [len(work.attempts) + len(work.closed) for work in self.works]
         fresh = [i for i, size in enumerate(sizes) if size != self._seen[i]]
-        if not fresh:
-            return fresh, False
-        self._seen = sizes
-        self.answers.observe([self._votes(self.works[i]) for i in fresh], np.array(fresh))
+        if fresh:
+            self._seen = sizes
+            self.answers.observe([self._votes(self.works[i]) for i in fresh], np.array(fresh))
         known = sum(sizes)
-        if len(sizes) < known < REFIT * self._learned:
+        early = known <= len(sizes)
+        if not (fresh or self._moving if early else known >= REFIT * self._learned):
             self._pick(fresh)
             return fresh, False
         self._learned = known
-        self.answers.refit()
+        self._moving = self.answers.refit() > SETTLED
         self._pick(fresh if self.checked else range(len(self.works)))
         return fresh, True
 

@@ -134,7 +134,7 @@ class Market:
         """Take in the attempts bought since."""
         for group in self.groups:
             fresh, relearned = group.belief.update()
-            if fresh:
+            if fresh or relearned:
                 group.cost.update(fresh)
                 self._look(group, fresh, relearned)
 

@@ -135,10 +135,12 @@ class AnswerBelief:
             self._scale = Scale.of(self._hints)
         self._infer(rows)
 
-    def refit(self, steps: int = 4) -> None:
-        """Learn the laws from everything observed: `steps` of EM from the present laws."""
+    def refit(self, steps: int = 4) -> float:
+        """Learn the laws from everything observed: `steps` of EM from the present laws. By how
+        much they moved P(right) of one attempt, at most."""
         if not self.trials.any():
-            return
+            return 0.0
+        before = self._chances()
         self._scale = Scale.of(self._hints)
         hint = self._scale.standard(self._hints)
         rows = Rows.of(self._evidence, self._kind)
@@ -153,6 +155,7 @@ class AnswerBelief:
             self._learn_rates(rows, ease)
             self._learn_alphas(weight * (rows.num_wrong > 1), alpha)
         self._infer(np.arange(len(hint)))
+        return float(np.abs(self._chances() - before).max())
 
     def after(self, arm: int, counts: Sequence[int]) -> Floats:
         """(questions, len(counts)): P(right) after that many more attempts by `arm`, at least now.
@@ -226,7 +229,11 @@ class AnswerBelief:
 
     def chance(self, arm: int) -> Floats:
         """(kinds,) P(right) of one attempt by `arm` at a question of which nothing is known."""
-        return np.asarray(self.rates.ease_weight @ self._laws[:, arm] @ RATES)
+        return self._chances()[:, arm]
+
+    def _chances(self) -> Floats:
+        """(kinds, arms)"""
+        return np.asarray(self.rates.ease_weight @ self._laws @ RATES)
 
     @property
     def _newcomer(self) -> float:
