@@ -99,11 +99,15 @@ def _blocking(standings: Sequence[Standing], asked: Usage) -> list[Standing]:
     return [s for s in standings if (asked.get(s.resource) or 0.0) > max(0.0, s.left)]
 
 
+_MOMENT_S = 0.01
+"""A period that ends just now has not ended yet."""
+
+
 def _wait(standings: Sequence[Standing], asked: Usage, now: float) -> float | None:
     """Seconds until the periods end that `asked` does not fit in; None when that does not help."""
     waits = [0.0]
     for s in _blocking(standings, asked):
         if s.resets_at is None or (asked.get(s.resource) or 0.0) > s.limit:
             return None
-        waits.append(s.resets_at - now)
+        waits.append(max(_MOMENT_S, s.resets_at - now))
     return max(waits)
