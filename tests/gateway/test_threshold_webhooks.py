@@ -20,9 +20,10 @@ from sqlalchemy import select
 from tenants_at import OWNER, House
 
 from bursar.errors import BadInput
+from bursar.gateway.duty import keep_up
 from bursar.gateway.principal import Denied
 from bursar.gateway.tenants.budgets import Budgets
-from bursar.gateway.tenants.courier import Courier, is_public, keep_telling
+from bursar.gateway.tenants.courier import Courier, is_public
 from bursar.gateway.tenants.schema import DELIVERIES
 from bursar.gateway.tenants.watch import Watch
 from bursar.gateway.tenants.webhooks import MOST_ATTEMPTS, Webhooks
@@ -301,7 +302,8 @@ async def test_telling_goes_on_after_the_database_was_away(house: House) -> None
             return watch.look()
 
         courier = Courier(hooks, allowed=ALLOWED, clock=house.clock)
-        telling = asyncio.create_task(keep_telling(look, courier, every_s=0.01))
+        duties = (keep_up("no look", look, 0.01), keep_up("no delivery", courier.deliver, 0.01))
+        telling = asyncio.gather(*duties)
         async with asyncio.timeout(10):
             while not server.got:
                 await asyncio.sleep(0.01)

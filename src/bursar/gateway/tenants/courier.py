@@ -18,7 +18,6 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from bursar.errors import BursarError
 from bursar.gateway.tenants.webhooks import Delivery, Webhooks
 
 _LOG = logging.getLogger(__name__)
@@ -122,14 +121,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-async def keep_telling(look: Callable[[], object], courier: Courier, every_s: float = 2.0) -> None:
-    """Until cancelled: look for crossings (`Watch.look`) and deliver what is due."""
-    while True:
-        try:
-            await asyncio.to_thread(look)
-            await courier.deliver()
-        except BursarError as error:  # the database is away: it will be told later
-            _LOG.warning("limits were not watched: %s", error)
-        await asyncio.sleep(every_s)

@@ -149,12 +149,6 @@ class Pool:
         await asyncio.gather(*map(check, self._places.seats))
         self._places.hand_out()
 
-    async def watch(self, every_s: float) -> None:
-        """Checks health until it is cancelled, about `every_s` seconds apart."""
-        while True:
-            await self._sleep(self._rng.uniform(0.5, 1.5) * every_s)
-            await self.check_health()
-
     def snapshot(self) -> dict[str, Any]:
         """How it goes, for a status page."""
         now = self._now()
